@@ -1,0 +1,516 @@
+//! What is journaled: outcomes, never commands.
+//!
+//! Each record has a kind byte and a version byte; its body is a positional MessagePack array (fields are only ever
+//! appended, with defaults). A decoder exists for every `(kind, version)` ever shipped; an unknown kind is fatal.
+//! Golden bytes for each are in `tests/golden/`.
+
+use crate::number::{Amount, Price, Qty};
+use crate::terms::{
+    AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, SessionId, Side, TimeInForce,
+};
+use serde::{Deserialize, Serialize};
+
+/// Version of the fold: a follower of another version exits, and state hashes compare only within one.
+pub const FOLD_VERSION: u32 = 1;
+
+/// First record of every start of a gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Rises with every start.
+    pub epoch: u32,
+    /// [`FOLD_VERSION`] of the writer.
+    pub fold_version: u32,
+    /// Install id: 8 characters of `[a-z2-7]`, drawn at the first start, the same ever after.
+    pub install: String,
+    /// Journal time and CLOCK_BOOTTIME read together, so that followers can compute journal time.
+    pub journal_ns: Nanos,
+    /// See `journal_ns`.
+    pub boottime_ns: i64,
+    /// Wall clock − journal time at start.
+    pub wall_offset_ns: i64,
+}
+
+/// The wall clock stepped: only the UTC day follows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Wall clock − journal time from now on.
+    pub wall_offset_ns: i64,
+}
+
+/// A new account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AccountCreated {
+    /// Its index: must be the next one.
+    pub account: AccountId,
+    /// Public id: `[a-z0-9][a-z0-9_-]{0,31}`, unique.
+    pub name: String,
+}
+
+/// Money put into or taken from an account (PAPER deposits; LIVE reconciliation).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BalanceAdjusted {
+    /// Whose.
+    pub account: AccountId,
+    /// Which book of the account.
+    pub mode: Mode,
+    /// Asset code, for example `USDT`.
+    pub asset: String,
+    /// Signed change of the total.
+    pub delta: Amount,
+    /// Why, for the audit trail.
+    pub reason: String,
+}
+
+/// A new API key. Only its hash is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyCreated {
+    /// Its index: must be the next one.
+    pub key: KeyId,
+    /// Whose orders it may see and place.
+    pub account: AccountId,
+    /// The person who answers for it; a second approval needs another owner.
+    pub owner: String,
+    /// Label for people.
+    pub name: String,
+    /// SHA-256 of the token.
+    #[serde(with = "bytes32")]
+    pub token_sha256: [u8; 32],
+    /// Bit set of [`crate::terms::Scope`] members: bit `1 << member as u8`.
+    pub scopes: u32,
+    /// Orders a second, also the burst; 0 means no limit.
+    pub rate_per_second: u32,
+    /// Journal time after which the key is refused.
+    pub expires_at: Option<Nanos>,
+}
+
+/// A key is no longer accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyRevoked {
+    /// Which.
+    pub key: KeyId,
+}
+
+/// An instrument with the venue's filters, new or changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstrumentSet {
+    /// Its index: an existing one, or the next one.
+    pub instrument: InstrumentId,
+    /// For example `BTCUSDT`.
+    pub symbol: String,
+    /// Base asset code.
+    pub base: String,
+    /// Quote asset code.
+    pub quote: String,
+    /// `TRADING`, or anything else: new orders refused.
+    pub status: String,
+    /// PRICE_FILTER; a zero switches that part off.
+    pub min_price: Price,
+    /// PRICE_FILTER.
+    pub max_price: Price,
+    /// PRICE_FILTER.
+    pub tick: Price,
+    /// LOT_SIZE.
+    pub min_qty: Qty,
+    /// LOT_SIZE.
+    pub max_qty: Qty,
+    /// LOT_SIZE.
+    pub step: Qty,
+    /// MARKET_LOT_SIZE; MARKET orders obey both, zero switches it off.
+    pub market_max_qty: Qty,
+    /// NOTIONAL.
+    pub min_notional: Amount,
+    /// NOTIONAL; zero switches it off.
+    pub max_notional: Amount,
+}
+
+/// The limits of one account (the first set; scopes and versions of more kinds come as new records).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitsSet {
+    /// Whose; `None` is the firm's default for every account.
+    pub account: Option<AccountId>,
+    /// Rises with each change of any limit.
+    pub version: u32,
+    /// Largest quantity of base in one order; `None` is no limit.
+    pub max_order_qty: Option<Amount>,
+    /// Largest price × quantity of one order, in quote; `None` is no limit.
+    pub max_order_notional: Option<Amount>,
+    /// Most orders that may be open at once; `None` is no limit.
+    pub max_open_orders: Option<u32>,
+    /// Who set it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What the client asked for, as decoded and checked for shape.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Account that placed it.
+    pub account: AccountId,
+    /// Key that placed it.
+    pub key: KeyId,
+    /// PAPER or LIVE.
+    pub mode: Mode,
+    /// What.
+    pub instrument: InstrumentId,
+    /// BUY or SELL.
+    pub side: Side,
+    /// LIMIT or MARKET.
+    pub ord_type: OrdType,
+    /// GTC, IOC or FOK (MARKET: always IOC).
+    pub time_in_force: TimeInForce,
+    /// Quantity of base.
+    pub qty: Qty,
+    /// Limit price; `None` for MARKET.
+    pub price: Option<Price>,
+    /// The client's own id, unique among the account's working orders.
+    pub client_order_id: Option<String>,
+    /// Name of the strategy.
+    pub strategy_id: Option<String>,
+    /// How long the order may wait to be sent, in milliseconds; `None` is the default of 2,000.
+    pub valid_for_ms: Option<u32>,
+}
+
+/// The request's identity, kept for 24 hours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestKey {
+    /// The `Idempotency-Key` header.
+    pub key: String,
+    /// First 16 bytes of SHA-256 over the decoded request.
+    pub fingerprint: u64,
+    /// See `fingerprint`: the second half.
+    pub fingerprint2: u64,
+}
+
+/// One failed or tight check, with the figures that decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Stable code, for example `MAX_ORDER_QTY`.
+    pub code: String,
+    /// The order's figure, as a decimal.
+    pub value: String,
+    /// The limit, as a decimal.
+    pub limit: String,
+    /// What is left (limit − value without this order), as a decimal.
+    pub headroom: String,
+}
+
+/// The inputs of the decision, kept once; the rest can be recomputed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Version of the limits in force.
+    pub limits_version: u32,
+    /// Reference price used, if any.
+    pub reference_price: Option<Price>,
+    /// Its age in nanoseconds.
+    pub reference_age_ns: Option<i64>,
+    /// The failed checks; empty when accepted.
+    pub failed: Vec<CheckResult>,
+    /// The check with the least headroom, when accepted.
+    pub tightest: Option<CheckResult>,
+}
+
+/// The intent: an order passed every check. Its id is this record's sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderAccepted {
+    /// What was asked.
+    pub terms: Terms,
+    /// What the order may cost at worst: quote for BUY, base for SELL.
+    pub hold: Amount,
+    /// Identity of the request.
+    pub request: RequestKey,
+    /// Why it passed.
+    pub decision: Decision,
+    /// HTTP status of the stored answer.
+    pub answer_status: u16,
+    /// Body of the stored answer, replayed byte for byte.
+    pub answer: String,
+}
+
+/// A risk refusal, stored under its request key: REJECTED by GATEWAY, never sent, never re-opened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderDenied {
+    /// What was asked.
+    pub terms: Terms,
+    /// Identity of the request.
+    pub request: RequestKey,
+    /// Every failed check.
+    pub decision: Decision,
+    /// HTTP status of the stored answer.
+    pub answer_status: u16,
+    /// Body of the stored answer.
+    pub answer: String,
+}
+
+/// Durable before any byte goes to the venue: only the named session may send.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubmitStarted {
+    /// Which order.
+    pub order: OrderId,
+    /// Who may send it.
+    pub session: SessionId,
+}
+
+/// One venue connection; ends every older session of that venue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionOpened {
+    /// `paper`, `binance`.
+    pub venue: String,
+    /// What it trades.
+    pub mode: Mode,
+    /// Process id of the venue, for the audit trail.
+    pub pid: u32,
+}
+
+/// An exchange trade. Facts are the venue's own digits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fill {
+    /// Which order.
+    pub order: OrderId,
+    /// The venue's trade id, unique per (venue, account, symbol).
+    pub trade_id: String,
+    /// Price.
+    pub price: Price,
+    /// Quantity of base.
+    pub qty: Qty,
+    /// Amount of quote that changed hands, as the venue booked it.
+    pub quote_qty: Amount,
+    /// Fee, positive when paid.
+    pub fee: Amount,
+    /// Asset of the fee.
+    pub fee_asset: String,
+    /// True when the order rested.
+    pub maker: bool,
+    /// The venue's time of the trade.
+    pub venue_ns: Nanos,
+}
+
+/// What happened to an order, other than a fill. One record per event of the life-cycle table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderEvent {
+    /// Which order.
+    pub order: OrderId,
+    /// Stable code of why (`KILLED`, `NOT_SENT`, the venue's code), empty when there is none.
+    pub reason: String,
+    /// Words for people; the venue's own message.
+    pub text: String,
+    /// The venue's order id, when the event carries one.
+    pub venue_order_id: Option<String>,
+}
+
+/// New terms of an order (replace requests and acknowledgements).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplaceTerms {
+    /// Which order.
+    pub order: OrderId,
+    /// New total quantity.
+    pub qty: Qty,
+    /// New limit price.
+    pub price: Option<Price>,
+    /// New hold: the larger of old and new while pending.
+    pub hold: Amount,
+}
+
+/// What the venue shows for an order (reconciliation).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VenueSnapshot {
+    /// Which order.
+    pub order: OrderId,
+    /// The venue's order id.
+    pub venue_order_id: Option<String>,
+    /// True while the venue shows it as working.
+    pub working: bool,
+    /// Cumulative quantity at the venue.
+    pub cum_qty: Qty,
+}
+
+/// An event that the life-cycle table does not allow: counted, never raised at a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IllegalEvent {
+    /// Which order, 0 when unknown.
+    pub order: OrderId,
+    /// Name of the event.
+    pub event: String,
+    /// What it said.
+    pub text: String,
+}
+
+/// A fact that could not be booked (a number out of range, a fill of an order that is not known): kept with an alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Stable code: `NUMERIC_RANGE`, `UNKNOWN_ORDER`, `FILL_CONFLICT`.
+    pub code: String,
+    /// The report as it came, as text.
+    pub report: String,
+}
+
+/// Trading stopped for a scope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KillOn {
+    /// Scope.
+    pub scope: KillScope,
+    /// Account name, strategy name or symbol; empty for global.
+    pub target: String,
+    /// 1 stops new and unsent orders, 2 also cancels, 3 also flattens.
+    pub level: u8,
+    /// Why: the operator's words or a stable code (`redis_unreachable`, `redis_restarted`, …).
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Through what: `redis`, `api`, `cli`, `heartbeat`, `limit`, `gateway`.
+    pub source: String,
+}
+
+/// Trading may go on in a scope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KillOff {
+    /// Scope.
+    pub scope: KillScope,
+    /// See [`KillOn::target`].
+    pub target: String,
+    /// Who.
+    pub by: String,
+    /// Through what.
+    pub source: String,
+}
+
+/// From now on a Redis without our sentinel has lost its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedisBound {
+    /// Value of the sentinel.
+    pub install: String,
+}
+
+/// The writer's state hash after every record before this one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StateHash {
+    /// Sequence that the hash covers: this record's own − 1.
+    pub seq: Seq,
+    /// High and low half.
+    pub hash: (u64, u64),
+}
+
+/// Declares the records with their kind bytes; the current version of each is 1 unless said otherwise.
+macro_rules! records {
+    ($($(#[$meta:meta])* $kind:literal $name:ident($body:ty) => $text:literal),+ $(,)?) => {
+        /// A journal record.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Record { $($(#[$meta])* #[doc = $text] $name($body)),+ }
+
+        impl Record {
+            /// Every kind byte with its name, for `dump` and the audit trail.
+            pub const KINDS: &'static [(u8, &'static str)] = &[$(($kind, $text)),+];
+            /// Kind byte.
+            #[must_use]
+            pub const fn kind(&self) -> u8 { match self { $(Self::$name(_) => $kind),+ } }
+            /// Name in the audit trail, for example `ORDER_ACCEPTED`.
+            #[must_use]
+            pub const fn name(&self) -> &'static str { match self { $(Self::$name(_) => $text),+ } }
+            /// Appends the body's bytes to `out`.
+            ///
+            /// # Errors
+            /// Never in practice: every body serialises.
+            pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
+                match self { $(Self::$name(body) => rmp_serde::encode::write(out, body)),+ }
+            }
+            /// The record with this kind, version and body.
+            ///
+            /// # Errors
+            /// [`RecordError`] for an unknown kind or version, or a body that does not decode.
+            pub fn decode(kind: u8, version: u8, body: &[u8]) -> Result<Self, RecordError> {
+                match (kind, version) {
+                    $(($kind, 1) => rmp_serde::from_slice(body).map(Self::$name)
+                        .map_err(|error| RecordError::Body { kind, version, error: error.to_string() }),)+
+                    _ => Err(RecordError::Unknown { kind, version }),
+                }
+            }
+        }
+    };
+}
+
+records! {
+    1 Epoch(Epoch) => "EPOCH",
+    2 Clock(Clock) => "CLOCK",
+    3 StateHash(StateHash) => "STATE_HASH",
+    10 AccountCreated(AccountCreated) => "ACCOUNT_CREATED",
+    11 BalanceAdjusted(BalanceAdjusted) => "BALANCE_ADJUSTED",
+    12 KeyCreated(KeyCreated) => "KEY_CREATED",
+    13 KeyRevoked(KeyRevoked) => "KEY_REVOKED",
+    14 InstrumentSet(InstrumentSet) => "INSTRUMENT_SET",
+    15 LimitsSet(LimitsSet) => "LIMITS_SET",
+    20 KillOn(KillOn) => "KILL_ON",
+    21 KillOff(KillOff) => "KILL_OFF",
+    22 RedisBound(RedisBound) => "REDIS_BOUND",
+    30 SessionOpened(SessionOpened) => "SESSION_OPENED",
+    40 OrderAccepted(OrderAccepted) => "ORDER_ACCEPTED",
+    41 OrderDenied(OrderDenied) => "ORDER_DENIED",
+    42 SubmitStarted(SubmitStarted) => "SUBMIT_STARTED",
+    43 Acked(OrderEvent) => "ACKED",
+    44 VenueRejected(OrderEvent) => "REJECTED",
+    45 InDoubt(OrderEvent) => "IN_DOUBT",
+    46 NotSent(OrderEvent) => "NOT_SENT",
+    47 Fill(Fill) => "FILL",
+    48 CancelRequested(OrderEvent) => "CANCEL_REQUESTED",
+    49 Canceled(OrderEvent) => "CANCELED",
+    50 CancelRejected(OrderEvent) => "CANCEL_REJECTED",
+    51 CancelInDoubt(OrderEvent) => "CANCEL_IN_DOUBT",
+    52 ReplaceRequested(ReplaceTerms) => "REPLACE_REQUESTED",
+    53 Replaced(ReplaceTerms) => "REPLACED",
+    54 ReplaceRejected(OrderEvent) => "REPLACE_REJECTED",
+    55 Expired(OrderEvent) => "EXPIRED",
+    56 FoundAtVenue(VenueSnapshot) => "FOUND_AT_VENUE",
+    57 AbsentAtVenue(OrderEvent) => "ABSENT_AT_VENUE",
+    58 Illegal(IllegalEvent) => "ILLEGAL_EVENT",
+    59 Parked(Parked) => "PARKED",
+}
+
+impl Record {
+    /// Version byte of what [`Record::encode`] writes.
+    pub const VERSION: u8 = 1;
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a newer build, or damaged.
+    #[error("record kind {kind} version {version} is not known to this build")]
+    Unknown {
+        /// Kind byte.
+        kind: u8,
+        /// Version byte.
+        version: u8,
+    },
+    /// The body does not decode.
+    #[error("record kind {kind} version {version} does not decode: {error}")]
+    Body {
+        /// Kind byte.
+        kind: u8,
+        /// Version byte.
+        version: u8,
+        /// The decoder's words.
+        error: String,
+    },
+}
+
+mod bytes32 {
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = [u8; 32];
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("32 bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
+    }
+
+}

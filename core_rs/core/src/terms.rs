@@ -1,0 +1,84 @@
+//! The words of trading used everywhere: one place owns each vocabulary and its spelling on the wire.
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds of journal time since the Unix epoch (see PROTOCOLS: monotonic, never steps back).
+pub type Nanos = i64;
+/// Record number in the journal: gap-free, never reused.
+pub type Seq = u64;
+/// An order's id is the sequence of the record that accepted or denied it.
+pub type OrderId = u64;
+/// Index of an account, in order of creation.
+pub type AccountId = u32;
+/// Index of an API key, in order of creation.
+pub type KeyId = u32;
+/// Index of an instrument, in order of first definition.
+pub type InstrumentId = u32;
+/// Number of a venue session: the sequence of its SESSION record.
+pub type SessionId = u64;
+
+/// Declares an enum with its journal byte and its spelling on the wire.
+macro_rules! vocabulary {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $byte:literal => $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "u8", try_from = "u8")]
+        #[repr(u8)]
+        pub enum $name { $(#[doc = concat!("`", $text, "`")] $(#[$vmeta])* $variant = $byte),+ }
+
+        impl $name {
+            /// Every member, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The word on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+            /// The member with this spelling.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+        impl From<$name> for u8 { fn from(value: $name) -> u8 { value as u8 } }
+        impl TryFrom<u8> for $name {
+            type Error = String;
+            fn try_from(byte: u8) -> Result<Self, String> {
+                match byte { $($byte => Ok(Self::$variant),)+ other => Err(format!("unknown {} {other}", stringify!($name))) }
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+    };
+}
+
+vocabulary!(
+    /// Where an order trades.
+    Mode { Paper = 1 => "PAPER", Live = 2 => "LIVE" });
+vocabulary!(
+    /// BUY takes base for quote; SELL gives it.
+    Side { Buy = 1 => "BUY", Sell = 2 => "SELL" });
+vocabulary!(
+    /// LIMIT has a price; MARKET takes what the book gives.
+    OrdType { Limit = 1 => "LIMIT", Market = 2 => "MARKET" });
+vocabulary!(
+    /// How long the order works.
+    TimeInForce { Gtc = 1 => "GTC", Ioc = 2 => "IOC", Fok = 3 => "FOK" });
+vocabulary!(
+    /// Status as clients see it: computed from facts by [`crate::order::Order::status`], never assigned.
+    OrdStatus {
+        PendingNew = 1 => "PENDING_NEW", Submitted = 2 => "SUBMITTED", InDoubt = 3 => "IN_DOUBT", New = 4 => "NEW",
+        PartiallyFilled = 5 => "PARTIALLY_FILLED", PendingCancel = 6 => "PENDING_CANCEL",
+        PendingReplace = 7 => "PENDING_REPLACE", Filled = 8 => "FILLED", Canceled = 9 => "CANCELED",
+        Rejected = 10 => "REJECTED", Expired = 11 => "EXPIRED",
+    });
+vocabulary!(
+    /// Who refused: GATEWAY means never sent and never re-opened.
+    RejectedBy { Gateway = 1 => "GATEWAY", Venue = 2 => "VENUE" });
+vocabulary!(
+    /// What a key may do.
+    Scope { Read = 1 => "read", Trade = 2 => "trade", CancelOnly = 3 => "cancel", RiskAdmin = 4 => "risk-admin", Kill = 5 => "kill" });
+vocabulary!(
+    /// What a kill stops.
+    KillScope { Global = 1 => "global", Account = 2 => "account", Strategy = 3 => "strategy", Symbol = 4 => "symbol" });

@@ -1,0 +1,191 @@
+"""The boundary to Rust: one crossing per client command, one per frame of venue reports.
+
+Money crosses as the client's own digits (bytes, str) and comes back inside rendered JSON or as decimal strings; times
+are integers in nanoseconds of journal time. Refusals are values; exceptions mean misuse or the end of the process.
+"""
+
+from typing import Final, final
+
+BUILD_PROFILE: Final[str]
+"""`release` or `debug`; benchmarks refuse the latter."""
+FOLD_VERSION: Final[int]
+"""A follower of another fold version than the journal's epoch exits."""
+VOCABULARY: Final[dict[str, list[str]]]
+"""Every enum with its words on the wire: mode, side, type, timeInForce, status, rejectedBy, scope."""
+
+class JournalRefused(Exception):
+    """The journal does not start: the message names the place and says what to do (exit code 78)."""
+
+class JournalLocked(Exception):
+    """Another gateway holds the journal (exit code 2)."""
+
+class JournalFailed(Exception):
+    """A write or flush failed: nothing more may be answered; exit."""
+
+class EnginePoisoned(Exception):
+    """An invariant broke: halt and exit; what the failing command had not flushed is dropped."""
+
+class FollowerStopped(Exception):
+    """Another fold version, an unknown record kind, or a segment that is gone: restart (from a snapshot)."""
+
+@final
+class Refusal:
+    """Why a request was refused before anything was journaled."""
+
+    code: str
+    """Stable code, for example `unknown_symbol`."""
+    detail: str
+    errors: list[tuple[str, str]]
+    """(field, message) pairs."""
+    retry_after_ms: int | None
+
+Answer = tuple[int, int, bytes]
+"""HTTP status, sequence that must be durable before it leaves (0: now), body."""
+
+@final
+class Gateway:
+    """The engine and its journal: the only writer."""
+
+    @staticmethod
+    def open(
+        journal_dir: str,
+        snapshot_dir: str,
+        *,
+        watermark: tuple[int, bytes] | None = None,
+        postgres_read: bool = False,
+        segment_bytes: int = 67108864,
+        state_hash_every: int = 10000,
+    ) -> Gateway:
+        """Takes the lock, recovers, and journals a new EPOCH.
+
+        `watermark` is Postgres's (last_seq, chunk_hash); `postgres_read` says that Postgres was read (with or without
+        one). Raises JournalLocked, JournalRefused.
+        """
+    install: str
+    epoch: int
+    last_seq: int
+    redis_bound: bool
+    # --- requests: authorization is the raw header value; every call authenticates, checks scope and rate first
+    def place(self, authorization: str | None, idempotency_key: str | None, request_id: str, body: bytes) -> Answer | Refusal: ...
+    def cancel(self, authorization: str | None, order_id: str) -> Answer | Refusal: ...
+    def order(self, authorization: str | None, order_id: str) -> Answer | Refusal: ...
+    def orders(
+        self, authorization: str | None, cursor: str | None, limit: str | None, symbol: str | None, status: str | None
+    ) -> tuple[int, int, bytes, str | None] | Refusal:
+        """One page, newest first; the last element is the cursor of the next page."""
+    def portfolio(self, authorization: str | None) -> Answer | Refusal: ...
+    # --- durability
+    def wake_fd(self) -> int:
+        """An eventfd that becomes readable after each flush."""
+    def drain(self) -> int:
+        """Clears the eventfd; the durable sequence. Raises JournalFailed after a flush error."""
+    def durable_seq(self) -> int: ...
+    # --- venues
+    def open_session(self, venue: str, mode: str, pid: int) -> tuple[int, int]:
+        """Journals a new session (it ends every older one of that venue): (session, its sequence)."""
+    def close_session(self, session: int) -> None:
+        """The socket is gone: nothing more is started for it."""
+    def reports(self, session: int, frame: bytes) -> list[int]:
+        """Applies one frame of reports and prices; ids of the orders that changed. Stale sessions change nothing."""
+    def session_of(self, venue: str) -> int | None:
+        """The attached session."""
+    # --- time
+    def tick(self) -> list[int]:
+        """Every 50 ms: unsent orders past their age, wall-clock steps, expired request keys; ids that changed."""
+    def now_ns(self) -> int: ...
+    # --- kill switch (the table of PROTOCOLS §4 is in ordergate.gateway.kill_switch)
+    def kill_reading(self) -> None:
+        """A good reading was taken just now; admission needs one at most 0.3 s old."""
+    def kill_on(self, scope: str, target: str, level: int, reason: str, by: str, source: str) -> int:
+        """Journals KILL_ON and cancels unsent orders of the scope; its sequence. In force at once, before its flush."""
+    def kill_off(self, scope: str, target: str, by: str, source: str) -> int: ...
+    def kill_state(self, scope: str, target: str) -> tuple[int, str, int] | None:
+        """(level, reason, sequence of KILL_ON) while killed."""
+    def bind_redis(self) -> int:
+        """Journals REDIS_BOUND with our install id."""
+    # --- administration: records like everything else; each returns after the append, not after the flush
+    def create_account(self, name: str) -> int: ...
+    def adjust_balance(self, account: str, mode: str, asset: str, delta: str, reason: str) -> int: ...
+    def create_key(
+        self,
+        account: str,
+        owner: str,
+        name: str,
+        token_sha256: bytes,
+        scopes: list[str],
+        rate_per_second: int,
+        expires_at_ns: int | None,
+    ) -> int:
+        """The key's id. ValueError names what is wrong (unknown account, unknown scope)."""
+    def revoke_key(self, key: int) -> int: ...
+    def set_instrument(self, fields: dict[str, str]) -> int:
+        """Keys: symbol base quote status minPrice maxPrice tickSize minQty maxQty stepSize marketMaxQty minNotional
+        maxNotional. Journals only a change; returns 0 when nothing changed."""
+    def set_limits(
+        self, account: str | None, max_order_qty: str | None, max_order_notional: str | None,
+        max_open_orders: int | None, by: str, reason: str,
+    ) -> int: ...
+    def accounts(self) -> bytes:
+        """JSON list of accounts with balances."""
+    def keys(self) -> bytes:
+        """JSON list of keys, without secrets."""
+    # --- looking in
+    def state_hash(self) -> str: ...
+    def status(self) -> dict[str, int | str | bool | None]:
+        """For health and metrics: lastSeq durableSeq epoch backlogBytes openOrders unsentOrders unansweredOrders
+        inDoubtOrders killLevel killReason killReadingAgeMs paperSession illegalEvents parked alarms requestKeys."""
+    def metrics(self) -> bytes:
+        """Prometheus text of the hot counters."""
+    def close(self) -> None:
+        """Flushes what is pending and ends the journal thread."""
+
+@final
+class Rows:
+    """What one batch of whole chunks means for Postgres."""
+
+    first_seq: int
+    last_seq: int
+    epoch: int
+    chunk_hash: bytes
+    """Of the chunk that ends at last_seq."""
+    event_hash: bytes
+    """Head of the order_events chain after this batch."""
+    tables: dict[str, list[list[object]]]
+    """Table name -> columns (not rows), in the order of `persistence/write_behind.sql`."""
+
+@final
+class Follower:
+    """Folds the journal up to `commit`, with the gateway's own fold. Never writes the journal."""
+
+    def __init__(self, journal_dir: str, snapshot_dir: str | None = None, *, from_seq: int | None = None) -> None:
+        """Loads the newest valid snapshot (not later than `from_seq`, when given) and folds on from there."""
+    seq: int
+    install: str
+    def now_ns(self) -> int:
+        """Journal time, computed from the newest EPOCH."""
+    def catch_up(self, seq: int | None = None) -> int:
+        """Folds to `commit` (or at least to `seq`, if committed) without producing anything; the sequence reached."""
+    def committed_seq(self) -> int: ...
+    # worker
+    def start_rows(self, last_seq: int, event_hash: bytes) -> None:
+        """Rows begin after this watermark."""
+    def poll_rows(self, max_records: int) -> Rows | None:
+        """The next batch, or None when there is nothing new."""
+    def state_hash(self) -> str: ...
+    def hash_agreed_seq(self) -> int:
+        """Sequence of the last STATE_HASH record that equals our own; a disagreement raises FollowerStopped."""
+    def write_snapshot(self, snapshot_dir: str) -> str:
+        """Writes a snapshot at the current sequence and removes all but the two newest; its path."""
+    # venue
+    def open_work(self, venue: str, session: int) -> list[tuple[object, ...]]:
+        """Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items."""
+    def poll_work(self, venue: str, session: int, max_records: int) -> list[tuple[object, ...]]:
+        """("SUBMIT", order_id, started_ns, account, symbol, side, type, timeInForce, quantity, filled, price | None,
+        client_order_id_at_venue) and ("CANCEL", order_id, requested_ns, client_order_id_at_venue)."""
+    def instruments(self) -> bytes:
+        """JSON list, as of the folded state."""
+    # tests and tools
+    def orders(self) -> bytes:
+        """JSON list of every order in memory."""
+    def balances(self) -> list[tuple[str, str, str, str, str]]:
+        """(account, mode, asset, total, held)."""
