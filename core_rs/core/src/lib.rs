@@ -8,6 +8,34 @@
 //! [`lifecycle`] (facts and the one state table), [`state`] (the fold), [`engine`] (decisions).
 #![forbid(unsafe_code)]
 
+pub mod account;
+mod administration;
+mod admission;
+pub mod audit;
+mod booking;
+mod decimal;
+pub mod digest;
+pub mod engine;
+mod facts;
+pub mod instrument;
+pub mod lifecycle;
+mod lookup;
 pub mod number;
+pub mod order;
+mod orders;
 pub mod record;
+pub mod refusal;
+pub mod render;
+pub mod report;
+pub mod request;
+pub mod requests;
+pub mod risk;
+mod sending;
+pub mod snapshot;
+pub mod state;
+mod state_hash;
 pub mod terms;
+pub mod throttle;
+mod trades;
+mod venue_reports;
+mod working;

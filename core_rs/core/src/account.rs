@@ -1,0 +1,240 @@
+//! An account: its balances and positions per mode, its orders, its request keys.
+
+use crate::digest::Mix;
+use crate::number::Amount;
+use crate::order::Order;
+use crate::record::KeyCreated;
+use crate::requests::Requests;
+use crate::risk::Limits;
+use crate::terms::{AccountId, InstrumentId, Mode, Nanos, OrderId, Scope, Side};
+use crate::working::Working;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Index of an asset code, in order of first mention.
+pub(crate) type AssetId = u32;
+
+/// What an account has of one asset in one mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Balance {
+    /// All of it.
+    pub total: Amount,
+    /// The part that open orders hold: always the sum of their holds.
+    pub held: Amount,
+}
+
+/// Sums of the fills of one instrument in one mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Base bought.
+    pub bought_qty: Amount,
+    /// Quote paid for it.
+    pub bought_quote: Amount,
+    /// Base sold.
+    pub sold_qty: Amount,
+    /// Quote received for it.
+    pub sold_quote: Amount,
+    /// Fees taken in base.
+    pub base_fees: Amount,
+}
+
+impl Position {
+    /// Bought − sold − fees taken in base; `None` when out of range.
+    #[must_use]
+    pub fn quantity(&self) -> Option<Amount> {
+        self.bought_qty.checked_sub(self.sold_qty)?.checked_sub(self.base_fees)
+    }
+
+    pub(crate) fn digest(&self, account: AccountId, mode: Mode, instrument: InstrumentId) -> u128 {
+        let mix = Mix::new(7)
+            .word(account.into())
+            .word(u64::from(mode as u8))
+            .word(instrument.into());
+        let mix = mix
+            .wide(self.bought_qty.0)
+            .wide(self.bought_quote.0)
+            .wide(self.sold_qty.0)
+            .wide(self.sold_quote.0);
+        mix.wide(self.base_fees.0).finish()
+    }
+}
+
+impl Balance {
+    pub(crate) fn digest(&self, account: AccountId, mode: Mode, asset: AssetId) -> u128 {
+        let mix = Mix::new(6)
+            .word(account.into())
+            .word(u64::from(mode as u8))
+            .word(asset.into());
+        mix.wide(self.total.0).wide(self.held.0).finish()
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// Its index.
+    pub id: AccountId,
+    /// Its public id.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Nanos,
+    /// Its own limits; the firm's apply besides.
+    pub limits: Option<Limits>,
+    pub(crate) balances: BTreeMap<(Mode, AssetId), Balance>,
+    pub(crate) positions: BTreeMap<(Mode, InstrumentId), Position>,
+    /// Every order, oldest first.
+    pub(crate) orders: Vec<OrderId>,
+    /// Open orders per mode.
+    pub(crate) open: [u32; 2],
+    /// Client order ids of open orders.
+    pub(crate) working: Working,
+    pub(crate) requests: Requests,
+}
+
+impl Account {
+    /// Open orders in this mode.
+    #[must_use]
+    pub const fn open_orders(&self, mode: Mode) -> u32 {
+        self.open[index(mode)]
+    }
+
+    /// Request keys kept now.
+    #[must_use]
+    pub fn request_keys(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+/// Place of a mode in a pair.
+pub(crate) const fn index(mode: Mode) -> usize {
+    match mode {
+        Mode::Paper => 0,
+        Mode::Live => 1,
+    }
+}
+
+/// What the indexes and balances need to know of an order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label {
+    pub id: OrderId,
+    pub account: AccountId,
+    pub instrument: InstrumentId,
+    pub mode: Mode,
+    pub side: Side,
+    pub deadline: Nanos,
+}
+
+impl Label {
+    pub fn of(order: &Order) -> Self {
+        let terms = &order.terms;
+        let (account, instrument, mode, side) = (terms.account, terms.instrument, terms.mode, terms.side);
+        Self {
+            id: order.id,
+            account,
+            instrument,
+            mode,
+            side,
+            deadline: order.send_deadline(),
+        }
+    }
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Key {
+    /// As it was created.
+    pub created: KeyCreated,
+    /// When.
+    pub created_at: Nanos,
+    /// When it was revoked.
+    pub revoked_at: Option<Nanos>,
+}
+
+impl Key {
+    /// True when the key may do this. A key that may trade may cancel, too, and see what it did.
+    #[must_use]
+    pub fn allows(&self, needed: Scope) -> bool {
+        let has = |scope: Scope| self.created.scopes & (1 << scope as u8) != 0;
+        match needed {
+            Scope::Read => has(Scope::Read) || has(Scope::Trade) || has(Scope::CancelOnly),
+            Scope::CancelOnly => has(Scope::CancelOnly) || has(Scope::Trade),
+            other => has(other),
+        }
+    }
+
+    /// True while it is accepted.
+    #[must_use]
+    pub fn is_valid(&self, now: Nanos) -> bool {
+        self.revoked_at.is_none() && self.created.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Orders of one mode that something waits for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Book {
+    /// Not ended.
+    pub open: BTreeSet<OrderId>,
+    /// Open, and no session was told to send them: oldest first.
+    pub unsent: BTreeSet<OrderId>,
+    /// The same, by the time when they have waited long enough.
+    pub deadlines: BTreeSet<(Nanos, OrderId)>,
+    /// SUBMIT_STARTED without any report since.
+    pub unanswered: BTreeSet<OrderId>,
+    /// SUBMIT_STARTED without an outcome: neither acknowledged, ended nor in doubt.
+    pub without_outcome: BTreeSet<OrderId>,
+    /// Shown as IN_DOUBT.
+    pub in_doubt: BTreeSet<OrderId>,
+}
+
+impl Book {
+    /// Puts the order where its facts say, and takes it out of where they no longer say.
+    pub fn place(&mut self, label: &Label, before: Place, now: Place) {
+        let (id, deadline) = (label.id, label.deadline);
+        let set = |set: &mut BTreeSet<OrderId>, was: bool, is: bool| match (was, is) {
+            (false, true) => {
+                set.insert(id);
+            }
+            (true, false) => {
+                set.remove(&id);
+            }
+            _ => {}
+        };
+        set(&mut self.open, before.open, now.open);
+        set(&mut self.unsent, before.unsent, now.unsent);
+        set(&mut self.unanswered, before.unanswered, now.unanswered);
+        set(&mut self.without_outcome, before.without_outcome, now.without_outcome);
+        set(&mut self.in_doubt, before.in_doubt, now.in_doubt);
+        match (before.unsent, now.unsent) {
+            (false, true) => {
+                self.deadlines.insert((deadline, id));
+            }
+            (true, false) => {
+                self.deadlines.remove(&(deadline, id));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where an order belongs in its [`Book`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub open: bool,
+    unsent: bool,
+    unanswered: bool,
+    without_outcome: bool,
+    in_doubt: bool,
+}
+
+impl Place {
+    pub fn of(order: &Order) -> Self {
+        let open = order.is_open();
+        Self {
+            open,
+            unsent: order.is_unsent(),
+            unanswered: open && order.submit.is_some() && !order.answered,
+            without_outcome: open && order.submit.is_some() && !order.acked && !order.in_doubt,
+            in_doubt: open && order.in_doubt,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The audit trail's text: each record that concerns one order, as a JSON object with decimals and words.
+//!
+//! The hash chain of `execution.order_events` covers this text, so its form never changes for a record that exists:
+//! new members are only ever appended, and only for new record versions.
+
+use crate::record::{CheckResult, Decision, Fill, OrderEvent, Record, Terms};
+use crate::terms::OrderId;
+use std::fmt::{Display, Write as _};
+
+/// Appends `value` as a JSON string.
+fn push_text(out: &mut String, value: &str) {
+    out.push('"');
+    for character in value.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // NUL and other controls: PostgreSQL's json refuses none of these escapes but \u0000, which no input admits.
+            control if control < ' ' => {
+                let _ = write!(out, "\\u{:04x}", control as u32);
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// One JSON object being written.
+struct Object<'a> {
+    out: &'a mut String,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut String) -> Self {
+        out.push('{');
+        Self { out, empty: true }
+    }
+
+    fn name(&mut self, name: &str) -> &mut String {
+        if !self.empty {
+            self.out.push(',');
+        }
+        self.empty = false;
+        push_text(self.out, name);
+        self.out.push(':');
+        self.out
+    }
+
+    fn text(&mut self, name: &str, value: impl Display) -> &mut Self {
+        let value = value.to_string();
+        push_text(self.name(name), &value);
+        self
+    }
+
+    /// Writes nothing when there is nothing to say.
+    fn maybe(&mut self, name: &str, value: Option<impl Display>) -> &mut Self {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+        self
+    }
+
+    /// A bare integer or boolean.
+    fn bare(&mut self, name: &str, value: impl Display) -> &mut Self {
+        let _ = write!(self.name(name), "{value}");
+        self
+    }
+
+    fn close(&mut self) {
+        self.out.push('}');
+    }
+}
+
+fn terms(object: &mut Object<'_>, terms: &Terms, symbol: &str) {
+    object
+        .text("mode", terms.mode)
+        .text("symbol", symbol)
+        .text("side", terms.side)
+        .text("type", terms.ord_type)
+        .text("timeInForce", terms.time_in_force)
+        .text("quantity", terms.qty)
+        .maybe("price", terms.price)
+        .maybe("clientOrderId", terms.client_order_id.as_deref())
+        .maybe("strategyId", terms.strategy_id.as_deref())
+        .bare("key", terms.key);
+}
+
+fn check(out: &mut String, check: &CheckResult) {
+    Object::open(out)
+        .text("code", &check.code)
+        .text("value", &check.value)
+        .text("limit", &check.limit)
+        .text("headroom", &check.headroom)
+        .close();
+}
+
+fn decision(out: &mut String, decision: &Decision) {
+    let mut object = Object::open(out);
+    object
+        .bare("limitsVersion", decision.limits_version)
+        .maybe("referencePrice", decision.reference_price)
+        .maybe("referenceAgeNs", decision.reference_age_ns);
+    if !decision.failed.is_empty() {
+        let out = object.name("failed");
+        out.push('[');
+        for (index, failed) in decision.failed.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            check(out, failed);
+        }
+        out.push(']');
+    }
+    if let Some(tightest) = &decision.tightest {
+        check(object.name("tightest"), tightest);
+    }
+    object.close();
+}
+
+fn fill(object: &mut Object<'_>, fill: &Fill) {
+    object
+        .text("tradeId", &fill.trade_id)
+        .text("price", fill.price)
+        .text("quantity", fill.qty)
+        .text("quoteQuantity", fill.quote_qty)
+        .text("fee", fill.fee)
+        .text("feeAsset", &fill.fee_asset)
+        .bare("maker", fill.maker)
+        .bare("venueNs", fill.venue_ns);
+}
+
+fn event(object: &mut Object<'_>, event: &OrderEvent) {
+    let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    object
+        .maybe("reason", non_empty(&event.reason))
+        .maybe("text", non_empty(&event.text))
+        .maybe("venueOrderId", event.venue_order_id.as_deref());
+}
+
+/// The order a record is about, if it is about one order; `seq` is the record's own sequence.
+#[must_use]
+pub fn order_of(seq: u64, record: &Record) -> Option<OrderId> {
+    match record {
+        Record::OrderAccepted(_) | Record::OrderDenied(_) => Some(seq),
+        Record::SubmitStarted(body) => Some(body.order),
+        Record::Acked(body)
+        | Record::VenueRejected(body)
+        | Record::InDoubt(body)
+        | Record::NotSent(body)
+        | Record::CancelRequested(body)
+        | Record::Canceled(body)
+        | Record::CancelRejected(body)
+        | Record::CancelInDoubt(body)
+        | Record::ReplaceRejected(body)
+        | Record::Expired(body)
+        | Record::AbsentAtVenue(body) => Some(body.order),
+        Record::Fill(body) => Some(body.order),
+        Record::ReplaceRequested(body) | Record::Replaced(body) => Some(body.order),
+        Record::FoundAtVenue(body) => Some(body.order),
+        Record::Illegal(body) => (body.order != 0).then_some(body.order),
+        _ => None,
+    }
+}
+
+/// Appends the audit text of an order's record; `symbol` is the order's.
+pub fn payload(out: &mut String, record: &Record, symbol: &str) {
+    let mut object = Object::open(out);
+    match record {
+        Record::OrderAccepted(body) => {
+            terms(&mut object, &body.terms, symbol);
+            object.text("hold", body.hold).text("idempotencyKey", &body.request.key);
+            decision(object.name("decision"), &body.decision);
+        }
+        Record::OrderDenied(body) => {
+            terms(&mut object, &body.terms, symbol);
+            object.text("idempotencyKey", &body.request.key);
+            decision(object.name("decision"), &body.decision);
+        }
+        Record::SubmitStarted(body) => {
+            object.bare("session", body.session);
+        }
+        Record::Fill(body) => fill(&mut object, body),
+        Record::ReplaceRequested(body) | Record::Replaced(body) => {
+            object.text("quantity", body.qty).maybe("price", body.price).text("hold", body.hold);
+        }
+        Record::FoundAtVenue(body) => {
+            object
+                .maybe("venueOrderId", body.venue_order_id.as_deref())
+                .bare("working", body.working)
+                .text("filledQuantity", body.cum_qty);
+        }
+        Record::Illegal(body) => {
+            object.text("event", &body.event).text("text", &body.text);
+        }
+        Record::Acked(body)
+        | Record::VenueRejected(body)
+        | Record::InDoubt(body)
+        | Record::NotSent(body)
+        | Record::CancelRequested(body)
+        | Record::Canceled(body)
+        | Record::CancelRejected(body)
+        | Record::CancelInDoubt(body)
+        | Record::ReplaceRejected(body)
+        | Record::Expired(body)
+        | Record::AbsentAtVenue(body) => event(&mut object, body),
+        _ => {}
+    }
+    object.close();
+}

@@ -1,0 +1,289 @@
+//! Decisions: commands and venue reports in, records out.
+//!
+//! The engine is the fold plus what is not journaled: prices, rate limits, which sessions are connected, and when the
+//! kill switch was last read. Every command appends records; each is encoded, folded at once by the same code that
+//! will replay it, and handed out for the journal. A refusal is a value; a broken invariant poisons the engine.
+
+use crate::account::index;
+use crate::digest::halves;
+use crate::facts::NOT_SENT;
+use crate::number::Price;
+use crate::record::{Clock, Epoch, FOLD_VERSION, OrderEvent, Record, SessionOpened, StateHash, SubmitStarted};
+use crate::refusal::{self, Refusal};
+use crate::state::{Broken, Lane, State};
+use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Scope, Seq, SessionId};
+use crate::throttle::Throttle;
+use std::collections::{BTreeSet, VecDeque};
+
+pub use crate::administration::NewKey;
+pub use crate::admission::{CancelAnswer, Submitted};
+pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
+
+/// Cancels have a rate of their own, this many times the key's: an order can always be withdrawn.
+const CANCEL_RATE_FACTOR: u32 = 4;
+
+/// Outer error: the engine is poisoned. Inner error: a refusal, nothing was journaled.
+pub type Decided<T> = Result<Result<T, Refusal>, Broken>;
+
+/// A record for the journal; its version is [`Record::VERSION`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emitted {
+    /// Sequence.
+    pub seq: Seq,
+    /// Journal time.
+    pub ts: Nanos,
+    /// Kind byte.
+    pub kind: u8,
+    /// Encoded body.
+    pub body: Vec<u8>,
+}
+
+/// Who asks, once authorized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The key used.
+    pub key: KeyId,
+    /// Its account.
+    pub account: AccountId,
+}
+
+/// Best prices of an instrument, when they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Best bid.
+    pub bid: Price,
+    /// Best ask.
+    pub ask: Price,
+    /// Last trade.
+    pub last: Price,
+    /// Journal time of arrival.
+    pub at: Nanos,
+}
+
+/// Rates of one key.
+#[derive(Debug, Clone)]
+struct Rates {
+    orders: Throttle,
+    cancels: Throttle,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) state: State,
+    /// Per mode, by instrument.
+    marks: [Vec<Option<Mark>>; 2],
+    rates: Vec<Option<Rates>>,
+    /// Connected session of each mode.
+    pub(crate) attached: [Option<SessionId>; 2],
+    pub(crate) kill_read_at: Option<Nanos>,
+    /// Working orders that a kill of level 2 still has to cancel.
+    pub(crate) sweep: VecDeque<OrderId>,
+    emitted: Vec<Emitted>,
+    /// Where records are encoded, reused.
+    scratch: Vec<u8>,
+    changed: Vec<OrderId>,
+    poison: Option<Broken>,
+    pub(crate) dropped: u64,
+    pub(crate) duplicates: u64,
+    /// Hashes of parked reports.
+    pub(crate) parked_seen: BTreeSet<u64>,
+}
+
+impl Engine {
+    /// An engine on a folded state, with nothing connected yet.
+    #[must_use]
+    pub const fn new(state: State) -> Self {
+        Self {
+            state,
+            marks: [Vec::new(), Vec::new()],
+            rates: Vec::new(),
+            attached: [None, None],
+            kill_read_at: None,
+            sweep: VecDeque::new(),
+            emitted: Vec::new(),
+            scratch: Vec::new(),
+            changed: Vec::new(),
+            poison: None,
+            dropped: 0,
+            duplicates: 0,
+            parked_seen: BTreeSet::new(),
+        }
+    }
+
+    /// Journals the EPOCH of this start: a new install id is used only by the very first.
+    ///
+    /// # Errors
+    /// [`Broken`] when the epoch does not rise.
+    pub fn start(
+        &mut self,
+        epoch: u32,
+        new_install: &str,
+        boottime_ns: i64,
+        wall_offset_ns: i64,
+        now: Nanos,
+    ) -> Result<Seq, Broken> {
+        let known = self.state.install();
+        let install = if known.is_empty() { new_install } else { known }.to_owned();
+        let journal_ns = now.max(self.state.last_ts());
+        let fold_version = FOLD_VERSION;
+        let body = Epoch {
+            epoch,
+            fold_version,
+            install,
+            journal_ns,
+            boottime_ns,
+            wall_offset_ns,
+        };
+        self.commit(Record::Epoch(body), now)
+    }
+
+    /// The folded state.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The records since the last call: to be appended to the journal after every command, in this order.
+    #[must_use]
+    pub fn take_emitted(&mut self) -> Vec<Emitted> {
+        std::mem::take(&mut self.emitted)
+    }
+
+    /// Orders changed since the last call, in order of change; one may come more than once.
+    #[must_use]
+    pub fn take_changed(&mut self) -> Vec<OrderId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What broke, if something did: every command fails from then on.
+    #[must_use]
+    pub const fn poisoned(&self) -> Option<&Broken> {
+        self.poison.as_ref()
+    }
+
+    /// Reports of sessions that are no longer connected.
+    #[must_use]
+    pub const fn dropped_reports(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Reports that told nothing new.
+    #[must_use]
+    pub const fn duplicate_reports(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Appends a record: numbers it, encodes it, folds it.
+    pub(crate) fn commit(&mut self, record: Record, now: Nanos) -> Result<Seq, Broken> {
+        self.check_poison()?;
+        let (seq, ts) = (self.state.last_seq() + 1, now.max(self.state.last_ts()));
+        self.scratch.clear();
+        let done = match record.encode(&mut self.scratch) {
+            Ok(()) => self.state.apply(seq, ts, &record),
+            Err(error) => Broken::at(seq, error),
+        };
+        match done {
+            Ok(applied) => {
+                self.emitted.push(Emitted {
+                    seq,
+                    ts,
+                    kind: record.kind(),
+                    body: self.scratch.clone(),
+                });
+                if let Some(order) = applied.order
+                    && self.changed.last() != Some(&order)
+                {
+                    self.changed.push(order);
+                }
+                Ok(seq)
+            }
+            Err(broken) => {
+                self.poison = Some(broken.clone());
+                Err(broken)
+            }
+        }
+    }
+
+    pub(crate) fn check_poison(&self) -> Result<(), Broken> {
+        match &self.poison {
+            Some(broken) => Err(broken.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Authenticates a key and takes a place in its rate: orders and cancels have their own, reading has none.
+    ///
+    /// # Errors
+    /// `unauthorized` for a key that is unknown, revoked or expired, `forbidden` without the scope, `rate_limited`.
+    pub fn authorize(&mut self, token_sha256: &[u8; 32], needed: Scope, now: Nanos) -> Result<Caller, Refusal> {
+        let found = self.state.key_of(token_sha256).filter(|(_, key)| key.is_valid(now));
+        let Some((id, key)) = found else {
+            return Err(Refusal::new(refusal::UNAUTHORIZED, "The key is missing or not valid."));
+        };
+        if !key.allows(needed) {
+            let detail = format!("The key lacks the scope {needed}.");
+            return Err(Refusal::new(refusal::FORBIDDEN, detail));
+        }
+        let (caller, rate) = (
+            Caller {
+                key: id,
+                account: key.created.account,
+            },
+            key.created.rate_per_second,
+        );
+        let place = id as usize;
+        if self.rates.len() <= place {
+            self.rates.resize(place + 1, None);
+        }
+        let rates = self.rates[place].get_or_insert_with(|| {
+            let cancels = rate.saturating_mul(CANCEL_RATE_FACTOR);
+            Rates {
+                orders: Throttle::new(rate, rate),
+                cancels: Throttle::new(cancels, cancels),
+            }
+        });
+        let admitted = match needed {
+            Scope::Trade => rates.orders.admit(now),
+            Scope::CancelOnly => rates.cancels.admit(now),
+            Scope::Read | Scope::RiskAdmin | Scope::Kill => Ok(()),
+        };
+        match admitted {
+            Ok(()) => Ok(caller),
+            Err(wait) => {
+                let millis = u32::try_from(wait.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX);
+                let detail = format!("The key's rate is {rate} a second.");
+                Err(Refusal::new(refusal::RATE_LIMITED, detail).retry_after_ms(millis))
+            }
+        }
+    }
+
+    /// Best prices of an instrument, as its venue last told.
+    #[must_use]
+    pub fn mark(&self, mode: Mode, instrument: InstrumentId) -> Option<&Mark> {
+        self.marks[index(mode)].get(instrument as usize)?.as_ref()
+    }
+
+    pub(crate) fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark) {
+        let marks = &mut self.marks[index(mode)];
+        if marks.len() <= instrument as usize {
+            marks.resize(instrument as usize + 1, None);
+        }
+        marks[instrument as usize] = Some(mark);
+    }
+
+    /// Journals the state's hash, for followers to compare with theirs.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn state_hash_record(&mut self, now: Nanos) -> Result<Seq, Broken> {
+        let hash = halves(self.state.digest());
+        self.commit(
+            Record::StateHash(StateHash {
+                seq: self.state.last_seq(),
+                hash,
+            }),
+            now,
+        )
+    }
+}

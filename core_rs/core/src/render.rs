@@ -1,0 +1,357 @@
+//! JSON answers written by hand into a `String`: no intermediate values, one growth at most.
+
+use crate::decimal::DecimalText;
+use crate::number::{Amount, PLACES, Price, Qty};
+use crate::record::CheckResult;
+use crate::refusal;
+use crate::terms::{Mode, Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, Side, TimeInForce};
+
+/// What the `type` of a problem document begins with; the code follows.
+pub const PROBLEM_TYPE: &str = "urn:ordergate:problem:";
+
+/// An order as clients see it.
+#[derive(Debug, Clone, Copy)]
+pub struct OrderView<'a> {
+    /// Written as a string of decimal digits.
+    pub id: OrderId,
+    /// The client's own id.
+    pub client_order_id: Option<&'a str>,
+    /// For example `BTCUSDT`.
+    pub symbol: &'a str,
+    /// BUY or SELL.
+    pub side: Side,
+    /// LIMIT or MARKET.
+    pub ord_type: OrdType,
+    /// GTC, IOC, FOK.
+    pub time_in_force: TimeInForce,
+    /// Ordered.
+    pub qty: Qty,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Computed from facts.
+    pub status: OrdStatus,
+    /// Sum of the fills.
+    pub filled_qty: Amount,
+    /// See [`crate::number::Money::average`]; `None` before the first fill.
+    pub avg_fill_price: Option<Amount>,
+    /// PAPER or LIVE.
+    pub mode: Mode,
+    /// Name of the strategy.
+    pub strategy_id: Option<&'a str>,
+    /// Who refused.
+    pub rejected_by: Option<RejectedBy>,
+    /// Stable code of why; empty counts as absent.
+    pub reason: Option<&'a str>,
+    /// The venue's id.
+    pub venue_order_id: Option<&'a str>,
+    /// When the order was decided.
+    pub received_at: Nanos,
+    /// When its record became durable.
+    pub durable_at: Option<Nanos>,
+    /// When its SUBMIT_STARTED was journaled.
+    pub sent_at: Option<Nanos>,
+    /// When the venue's acknowledgement was journaled.
+    pub acked_at: Option<Nanos>,
+    /// When it last changed.
+    pub updated_at: Nanos,
+}
+
+/// One balance of an account.
+#[derive(Debug, Clone, Copy)]
+pub struct BalanceView<'a> {
+    /// Which book.
+    pub mode: Mode,
+    /// Asset code.
+    pub asset: &'a str,
+    /// All of it.
+    pub total: Amount,
+    /// The part held by open orders; free = total − held.
+    pub held: Amount,
+}
+
+/// One position of an account: sums of its fills.
+#[derive(Debug, Clone, Copy)]
+pub struct PositionView<'a> {
+    /// Which book.
+    pub mode: Mode,
+    /// Instrument.
+    pub symbol: &'a str,
+    /// Bought − sold, less fees taken in base.
+    pub quantity: Amount,
+    /// Base bought.
+    pub bought_quantity: Amount,
+    /// Quote paid for it.
+    pub bought_quote: Amount,
+    /// Base sold.
+    pub sold_quantity: Amount,
+    /// Quote received for it.
+    pub sold_quote: Amount,
+}
+
+/// Room for an order without ids: the largest figures and the longest words.
+const ORDER_ROOM: usize = 640;
+/// Room for one check, balance or position.
+const ENTRY_ROOM: usize = 256;
+
+/// Appends the order as a JSON object.
+pub fn order_json(out: &mut String, order: &OrderView<'_>) {
+    let ids = [
+        order.client_order_id,
+        order.strategy_id,
+        order.venue_order_id,
+        order.reason,
+    ];
+    out.reserve(ORDER_ROOM + ids.iter().flatten().map(|id| id.len()).sum::<usize>());
+    let reason = order.reason.filter(|reason| !reason.is_empty());
+    out.push_str("{\"id\":\"");
+    push_integer(out, order.id.into());
+    out.push_str("\",\"clientOrderId\":");
+    push_text_or_null(out, order.client_order_id);
+    out.push_str(",\"symbol\":");
+    push_text(out, order.symbol);
+    push_word(out, ",\"side\":\"", order.side.as_str());
+    push_word(out, ",\"type\":\"", order.ord_type.as_str());
+    push_word(out, ",\"timeInForce\":\"", order.time_in_force.as_str());
+    out.push_str(",\"quantity\":");
+    push_decimal(out, order.qty.0.into());
+    out.push_str(",\"price\":");
+    push_decimal_or_null(out, order.price.map(|price| price.0.into()));
+    push_word(out, ",\"status\":\"", order.status.as_str());
+    out.push_str(",\"filledQuantity\":");
+    push_decimal(out, order.filled_qty.0);
+    out.push_str(",\"avgFillPrice\":");
+    push_decimal_or_null(out, order.avg_fill_price.map(|price| price.0));
+    push_word(out, ",\"mode\":\"", order.mode.as_str());
+    out.push_str(",\"strategyId\":");
+    push_text_or_null(out, order.strategy_id);
+    out.push_str(",\"rejectedBy\":");
+    push_text_or_null(out, order.rejected_by.map(RejectedBy::as_str));
+    out.push_str(",\"reason\":");
+    push_text_or_null(out, reason);
+    out.push_str(",\"venueOrderId\":");
+    push_text_or_null(out, order.venue_order_id);
+    out.push_str(",\"receivedAt\":");
+    push_time_or_null(out, Some(order.received_at));
+    out.push_str(",\"durableAt\":");
+    push_time_or_null(out, order.durable_at);
+    out.push_str(",\"sentAt\":");
+    push_time_or_null(out, order.sent_at);
+    out.push_str(",\"ackedAt\":");
+    push_time_or_null(out, order.acked_at);
+    out.push_str(",\"updatedAt\":");
+    push_time_or_null(out, Some(order.updated_at));
+    out.push('}');
+}
+
+/// Appends the stored answer of an order refused by risk: an RFC 9457 problem with every failed check.
+pub fn denied_json(out: &mut String, request_id: &str, order: OrderId, checks: &[CheckResult]) {
+    out.reserve((checks.len() + 2) * ENTRY_ROOM + request_id.len());
+    out.push_str("{\"type\":\"");
+    out.push_str(PROBLEM_TYPE);
+    out.push_str(refusal::ORDER_REJECTED);
+    out.push_str("\",\"title\":\"The order was rejected by the risk checks\",\"status\":422");
+    out.push_str(",\"detail\":\"Failed: ");
+    for (index, check) in checks.iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { ", " });
+        push_escaped(out, &check.code);
+    }
+    push_word(out, "\",\"code\":\"", refusal::ORDER_REJECTED);
+    out.push_str(",\"requestId\":");
+    push_text(out, request_id);
+    out.push_str(",\"orderId\":\"");
+    push_integer(out, order.into());
+    out.push_str("\",\"checks\":[");
+    for (index, check) in checks.iter().enumerate() {
+        out.push_str(if index == 0 { "{\"code\":" } else { ",{\"code\":" });
+        push_text(out, &check.code);
+        out.push_str(",\"value\":");
+        push_text(out, &check.value);
+        out.push_str(",\"limit\":");
+        push_text(out, &check.limit);
+        out.push_str(",\"headroom\":");
+        push_text(out, &check.headroom);
+        out.push('}');
+    }
+    out.push_str("]}");
+}
+
+/// Appends an account's balances and positions.
+pub fn portfolio_json<'a>(
+    out: &mut String,
+    account: &str,
+    as_of_seq: Seq,
+    balances: impl IntoIterator<Item = BalanceView<'a>>,
+    positions: impl IntoIterator<Item = PositionView<'a>>,
+) {
+    out.push_str("{\"account\":");
+    push_text(out, account);
+    out.push_str(",\"asOfSeq\":");
+    push_integer(out, as_of_seq.into());
+    out.push_str(",\"balances\":[");
+    for (index, balance) in balances.into_iter().enumerate() {
+        out.reserve(ENTRY_ROOM);
+        push_word(
+            out,
+            if index == 0 { "{\"mode\":\"" } else { ",{\"mode\":\"" },
+            balance.mode.as_str(),
+        );
+        out.push_str(",\"asset\":");
+        push_text(out, balance.asset);
+        out.push_str(",\"total\":");
+        push_decimal(out, balance.total.0);
+        out.push_str(",\"held\":");
+        push_decimal(out, balance.held.0);
+        out.push_str(",\"free\":");
+        push_decimal(out, balance.total.0.saturating_sub(balance.held.0));
+        out.push('}');
+    }
+    out.push_str("],\"positions\":[");
+    for (index, position) in positions.into_iter().enumerate() {
+        out.reserve(ENTRY_ROOM);
+        push_word(
+            out,
+            if index == 0 { "{\"mode\":\"" } else { ",{\"mode\":\"" },
+            position.mode.as_str(),
+        );
+        out.push_str(",\"symbol\":");
+        push_text(out, position.symbol);
+        out.push_str(",\"quantity\":");
+        push_decimal(out, position.quantity.0);
+        out.push_str(",\"boughtQuantity\":");
+        push_decimal(out, position.bought_quantity.0);
+        out.push_str(",\"boughtQuote\":");
+        push_decimal(out, position.bought_quote.0);
+        out.push_str(",\"soldQuantity\":");
+        push_decimal(out, position.sold_quantity.0);
+        out.push_str(",\"soldQuote\":");
+        push_decimal(out, position.sold_quote.0);
+        out.push('}');
+    }
+    out.push_str("]}");
+}
+
+/// Appends `opening` (up to and with the value's quote), a word that needs no escaping, and the closing quote.
+fn push_word(out: &mut String, opening: &str, word: &str) {
+    out.push_str(opening);
+    out.push_str(word);
+    out.push('"');
+}
+
+fn push_text_or_null(out: &mut String, text: Option<&str>) {
+    match text {
+        Some(text) => push_text(out, text),
+        None => out.push_str("null"),
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    push_escaped(out, text);
+    out.push('"');
+}
+
+fn push_escaped(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut done = 0;
+    // Every byte that needs an escape is ASCII, so the cuts fall between characters.
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[done..at]);
+        done = at + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => {
+                out.push_str("\\u00");
+                out.push(HEX[usize::from(control >> 4)] as char);
+                out.push(HEX[usize::from(control & 15)] as char);
+            }
+        }
+    }
+    out.push_str(&text[done..]);
+}
+
+fn push_integer(out: &mut String, value: i128) {
+    out.push_str(DecimalText::new(value, 0).as_str());
+}
+
+/// Appends a number scaled by 10⁻⁸ as a JSON string.
+fn push_decimal(out: &mut String, scaled: i128) {
+    out.push('"');
+    out.push_str(DecimalText::new(scaled, PLACES).as_str());
+    out.push('"');
+}
+
+fn push_decimal_or_null(out: &mut String, scaled: Option<i128>) {
+    match scaled {
+        Some(scaled) => push_decimal(out, scaled),
+        None => out.push_str("null"),
+    }
+}
+
+fn push_time_or_null(out: &mut String, at: Option<Nanos>) {
+    match at {
+        Some(at) => {
+            out.push('"');
+            push_time(out, at);
+            out.push('"');
+        }
+        None => out.push_str("null"),
+    }
+}
+
+/// Appends a time as `2026-11-24T07:00:00.123456Z`, without quotes; what is below a microsecond is cut.
+pub fn push_time(out: &mut String, at: Nanos) {
+    let micros = at.div_euclid(1_000);
+    let seconds = micros.div_euclid(1_000_000);
+    let (year, month, day) = civil_date(seconds.div_euclid(86_400));
+    let second_of_day = seconds.rem_euclid(86_400);
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let parts = [
+        (0..4, year),
+        (5..7, month),
+        (8..10, day),
+        (11..13, second_of_day / 3_600),
+        (14..16, second_of_day / 60 % 60),
+        (17..19, second_of_day % 60),
+        (20..26, micros.rem_euclid(1_000_000)),
+    ];
+    for (place, mut value) in parts {
+        for digit in text[place].iter_mut().rev() {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    }
+    // Only ASCII was written.
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
+///
+/// Years are taken to begin in March: the leap day is then the last of its year, and the months' lengths follow one
+/// line, 153 days for each five months.
+const fn civil_date(day: i64) -> (i64, i64, i64) {
+    const DAYS_OF_400_YEARS: i64 = 146_097;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    let day = day + 719_468;
+    let era = day.div_euclid(DAYS_OF_400_YEARS);
+    let day_of_era = day.rem_euclid(DAYS_OF_400_YEARS);
+    // Leap days before this one are taken out: one in 4 years, but not in 100, but in 400.
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
+    (year, month, day_of_month)
+}

@@ -1,0 +1,259 @@
+//! A snapshot: the whole state as MessagePack, and back. Indexes are rebuilt, and the hash must come out the same.
+
+use crate::account::{Account, AssetId, Balance, Key, Label, Place, Position};
+use crate::digest::halves;
+use crate::instrument::Instrument;
+use crate::order::Order;
+use crate::record::FOLD_VERSION;
+use crate::requests::Request;
+use crate::risk::Limits;
+use crate::state::{Clocks, Counters, Kill, Lane, Listed, State};
+use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq};
+use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A snapshot that cannot be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// It does not encode or decode.
+    #[error("snapshot: {0}")]
+    Format(String),
+    /// Another fold version wrote it.
+    #[error("snapshot of fold version {0}, this is {FOLD_VERSION}")]
+    Version(u32),
+    /// It decodes to another state than was written.
+    #[error("the snapshot's state hash disagrees: it is damaged")]
+    Hash,
+}
+
+/// Everything but the orders; these follow as a second value, so that they are written without a copy.
+#[derive(Serialize, Deserialize)]
+struct Image {
+    fold_version: u32,
+    hash: (u64, u64),
+    last_seq: Seq,
+    last_ts: Nanos,
+    clocks: Clocks,
+    counters: Counters,
+    assets: Vec<String>,
+    instruments: Vec<Instrument>,
+    firm_limits: Option<Limits>,
+    limits_version: u32,
+    kills: Vec<(KillScope, String, Kill)>,
+    lanes: Vec<Lane>,
+    keys: Vec<Key>,
+    accounts: Vec<AccountImage>,
+    /// Orders whose request keys wait to expire, oldest first, with the fingerprint of each key that is still theirs.
+    expiries: Vec<(OrderId, Option<(u64, u64)>)>,
+}
+
+/// An account without what its orders tell.
+#[derive(Serialize, Deserialize)]
+struct AccountImage {
+    name: String,
+    created_at: Nanos,
+    limits: Option<Limits>,
+    balances: Vec<(Mode, AssetId, Balance)>,
+    positions: Vec<(Mode, InstrumentId, Position)>,
+}
+
+struct Orders<'a>(&'a BTreeMap<OrderId, Box<Order>>);
+
+impl Serialize for Orders<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.values())
+    }
+}
+
+/// The state's bytes.
+///
+/// # Errors
+/// Never in practice: every part encodes.
+pub fn encode(state: &State) -> Result<Vec<u8>, SnapshotError> {
+    let mut bytes = Vec::with_capacity(4_096 + state.orders.len() * 256);
+    let written = rmp_serde::encode::write(&mut bytes, &(image_of(state), Orders(&state.orders)));
+    written
+        .map(|()| bytes)
+        .map_err(|error| SnapshotError::Format(error.to_string()))
+}
+
+/// The state of these bytes.
+///
+/// # Errors
+/// [`SnapshotError`]; a state that is returned has the hash that was written.
+pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
+    let format = |error: rmp_serde::decode::Error| SnapshotError::Format(error.to_string());
+    let (image, orders): (Image, Vec<Box<Order>>) = rmp_serde::from_slice(bytes).map_err(format)?;
+    if image.fold_version != FOLD_VERSION {
+        return Err(SnapshotError::Version(image.fold_version));
+    }
+    let (hash, expiries) = (image.hash, image.expiries.clone());
+    let mut state = tables_of(image);
+    for order in orders {
+        restore_order(&mut state, order)?;
+    }
+    for (id, fingerprint) in expiries {
+        restore_request(&mut state, id, fingerprint)?;
+    }
+    if halves(state.digest()) == hash {
+        Ok(state)
+    } else {
+        Err(SnapshotError::Hash)
+    }
+}
+
+fn image_of(state: &State) -> Image {
+    let accounts = state.accounts.iter().map(|account| AccountImage {
+        name: account.name.clone(),
+        created_at: account.created_at,
+        limits: account.limits,
+        balances: account
+            .balances
+            .iter()
+            .map(|((mode, asset), balance)| (*mode, *asset, *balance))
+            .collect(),
+        positions: account
+            .positions
+            .iter()
+            .map(|((mode, of), position)| (*mode, *of, *position))
+            .collect(),
+    });
+    let expiries = state.expiries.iter().map(|id| {
+        let order = state.orders.get(id);
+        let request = order.and_then(|order| {
+            let account = state.account(order.terms.account)?;
+            account
+                .requests
+                .find(&order.request)
+                .filter(|request| request.seq == *id)
+        });
+        (*id, request.map(|request| request.fingerprint))
+    });
+    Image {
+        fold_version: FOLD_VERSION,
+        hash: halves(state.digest()),
+        last_seq: state.last_seq,
+        last_ts: state.last_ts,
+        clocks: state.clocks.clone(),
+        counters: state.counters,
+        assets: state.assets.clone(),
+        instruments: state.instruments().cloned().collect(),
+        firm_limits: state.firm_limits,
+        limits_version: state.limits_version,
+        kills: state
+            .kills()
+            .map(|(scope, target, kill)| (scope, target.to_owned(), kill.clone()))
+            .collect(),
+        lanes: state.lanes().cloned().collect(),
+        keys: state.keys.clone(),
+        accounts: accounts.collect(),
+        expiries: expiries.collect(),
+    }
+}
+
+/// A state with everything but orders and request keys.
+fn tables_of(image: Image) -> State {
+    let mut state = State {
+        last_seq: image.last_seq,
+        last_ts: image.last_ts,
+        clocks: image.clocks,
+        counters: image.counters,
+        firm_limits: image.firm_limits,
+        limits_version: image.limits_version,
+        key_ids: image
+            .keys
+            .iter()
+            .zip(0..)
+            .map(|(key, id): (_, KeyId)| (key.created.token_sha256, id))
+            .collect(),
+        keys: image.keys,
+        lanes: image.lanes.into_iter().map(|lane| (lane.venue.clone(), lane)).collect(),
+        ..State::default()
+    };
+    for code in &image.assets {
+        state.asset(code);
+    }
+    for instrument in image.instruments {
+        let (base, quote) = (state.asset(&instrument.base), state.asset(&instrument.quote));
+        state
+            .instrument_ids
+            .insert(instrument.symbol.clone(), state.listed.len() as InstrumentId);
+        state.listed.push(Listed {
+            instrument,
+            base,
+            quote,
+        });
+    }
+    for (scope, target, kill) in image.kills {
+        state.kills.entry(scope).or_default().insert(target, kill);
+    }
+    for account in image.accounts {
+        let id = state.accounts.len() as AccountId;
+        for (mode, asset, balance) in &account.balances {
+            state.digest.add(balance.digest(id, *mode, *asset));
+        }
+        for (mode, instrument, position) in &account.positions {
+            state.digest.add(position.digest(id, *mode, *instrument));
+        }
+        state.account_ids.insert(account.name.clone(), id);
+        state.accounts.push(Account {
+            id,
+            name: account.name,
+            created_at: account.created_at,
+            limits: account.limits,
+            balances: account
+                .balances
+                .into_iter()
+                .map(|(mode, asset, balance)| ((mode, asset), balance))
+                .collect(),
+            positions: account
+                .positions
+                .into_iter()
+                .map(|(mode, of, position)| ((mode, of), position))
+                .collect(),
+            ..Account::default()
+        });
+    }
+    state
+}
+
+fn restore_order(state: &mut State, mut order: Box<Order>) -> Result<(), SnapshotError> {
+    let Some(account) = state.accounts.get_mut(order.terms.account as usize) else {
+        return Err(SnapshotError::Format(format!(
+            "order {} of an unknown account",
+            order.id
+        )));
+    };
+    account.orders.push(order.id);
+    order.mark = order.digest();
+    state.digest.add(order.mark);
+    state.place(
+        &Label::of(&order),
+        order.client_id_hash(),
+        Place::default(),
+        Place::of(&order),
+    );
+    state.orders.insert(order.id, order);
+    Ok(())
+}
+
+fn restore_request(state: &mut State, id: OrderId, fingerprint: Option<(u64, u64)>) -> Result<(), SnapshotError> {
+    let Some(order) = state.orders.get(&id) else {
+        return Err(SnapshotError::Format(format!("request key of the unknown order {id}")));
+    };
+    if let Some(fingerprint) = fingerprint {
+        let request = Request {
+            fingerprint,
+            seq: id,
+            at: order.received_at,
+        };
+        let account = order.terms.account;
+        state.digest.add(request.digest(account, &order.request));
+        state.accounts[account as usize]
+            .requests
+            .insert(Arc::clone(&order.request), request);
+    }
+    state.expiries.push_back(id);
+    Ok(())
+}

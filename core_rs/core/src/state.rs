@@ -1,0 +1,374 @@
+//! The fold: records in, state out. The gateway and every follower run the same code.
+//!
+//! Outcomes are folded, checks never run again. What cannot be right in our own records is [`Broken`]: the process
+//! halts, since state that is wrong would go on making decisions.
+
+use crate::account::{Account, AssetId, Book, Key, index};
+use crate::digest::{Digest, halves};
+use crate::instrument::Instrument;
+use crate::lifecycle::{Change, Event};
+use crate::number::Amount;
+use crate::order::Order;
+use crate::record::{
+    AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, KillOff, KillOn, LimitsSet,
+    OrderEvent, Record, SessionOpened,
+};
+use crate::risk::Limits;
+use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// An invariant does not hold: halt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(pub String);
+
+impl Broken {
+    pub(crate) fn at<T>(seq: Seq, what: impl std::fmt::Display) -> Result<T, Self> {
+        Err(Self(format!("record {seq}: {what}")))
+    }
+}
+
+/// What one record did, for those who follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The order that changed.
+    pub order: Option<OrderId>,
+    /// Code of an alarm that people should see.
+    pub alarm: Option<&'static str>,
+}
+
+/// A venue and its newest session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// `paper`, `binance`.
+    pub venue: String,
+    /// What it trades.
+    pub mode: Mode,
+    /// The newest session: its record's sequence.
+    pub session: SessionId,
+    /// Process id of the venue.
+    pub pid: u32,
+    /// When the session was journaled.
+    pub opened_at: Nanos,
+}
+
+/// A scope in which trading is stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// 1 stops new and unsent orders, 2 also cancels, 3 also flattens.
+    pub level: u8,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Through what.
+    pub source: String,
+    /// Sequence of KILL_ON.
+    pub seq: Seq,
+    /// When.
+    pub at: Nanos,
+}
+
+/// How often things happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Orders that passed every check.
+    pub accepted: u64,
+    /// Orders that a risk check refused.
+    pub denied: u64,
+    /// Trades booked.
+    pub fills: u64,
+    /// Events that the life-cycle table does not allow.
+    pub illegal: u64,
+    /// Facts that could not be booked.
+    pub parked: u64,
+    /// Cells with an alarm, besides the two above.
+    pub alarms: u64,
+}
+
+/// What the newest EPOCH and CLOCK records say.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Clocks {
+    pub epoch: u32,
+    pub fold_version: u32,
+    pub install: String,
+    pub journal_ns: Nanos,
+    pub boottime_ns: i64,
+    pub wall_offset_ns: i64,
+    pub redis_bound: bool,
+}
+
+/// An instrument with its assets.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub instrument: Instrument,
+    pub base: AssetId,
+    pub quote: AssetId,
+}
+
+/// Everything that the journal says.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(crate) last_seq: Seq,
+    pub(crate) last_ts: Nanos,
+    pub(crate) clocks: Clocks,
+    pub(crate) counters: Counters,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) account_ids: BTreeMap<String, AccountId>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) key_ids: BTreeMap<[u8; 32], KeyId>,
+    pub(crate) assets: Vec<String>,
+    pub(crate) asset_ids: BTreeMap<String, AssetId>,
+    pub(crate) listed: Vec<Listed>,
+    pub(crate) instrument_ids: BTreeMap<String, InstrumentId>,
+    pub(crate) firm_limits: Option<Limits>,
+    pub(crate) limits_version: u32,
+    pub(crate) kills: BTreeMap<KillScope, BTreeMap<String, Kill>>,
+    pub(crate) lanes: BTreeMap<String, Lane>,
+    /// By id: a tree, since a table this large would pause to grow.
+    pub(crate) orders: BTreeMap<OrderId, Box<Order>>,
+    pub(crate) books: [Book; 2],
+    /// Orders whose request keys are kept, oldest first.
+    pub(crate) expiries: VecDeque<OrderId>,
+    pub(crate) digest: Digest,
+}
+
+impl State {
+    /// Folds the next record.
+    ///
+    /// # Errors
+    /// [`Broken`] when the record does not follow on what is here, or breaks an invariant. The state is then unusable.
+    pub fn apply(&mut self, seq: Seq, ts: Nanos, record: &Record) -> Result<Applied, Broken> {
+        if seq != self.last_seq + 1 {
+            return Broken::at(seq, format_args!("expected sequence {}", self.last_seq + 1));
+        }
+        if ts < self.last_ts {
+            return Broken::at(
+                seq,
+                format_args!("journal time steps back from {} to {ts}", self.last_ts),
+            );
+        }
+        if let Record::StateHash(body) = record
+            && (body.seq, body.hash) != (self.last_seq, halves(self.digest()))
+        {
+            return Broken::at(seq, "the state hash disagrees: this fold is not the writer's");
+        }
+        (self.last_seq, self.last_ts) = (seq, ts);
+        self.expire_requests(ts);
+        match record {
+            Record::Epoch(body) => self.begin_epoch(body)?,
+            Record::Clock(body) => self.clocks.wall_offset_ns = body.wall_offset_ns,
+            Record::StateHash(_) => {}
+            Record::AccountCreated(body) => self.create_account(body)?,
+            Record::BalanceAdjusted(body) => self.adjust(body)?,
+            Record::KeyCreated(body) => self.create_key(body)?,
+            Record::KeyRevoked(body) => match self.keys.get_mut(body.key as usize) {
+                Some(key) => _ = key.revoked_at.get_or_insert(ts),
+                None => return Broken::at(seq, format_args!("unknown key {}", body.key)),
+            },
+            Record::InstrumentSet(body) => self.list(body)?,
+            Record::LimitsSet(body) => self.limit(body)?,
+            Record::KillOn(body) => self.kill_on(body),
+            Record::KillOff(body) => self.kill_off(body),
+            Record::RedisBound(_) => self.clocks.redis_bound = true,
+            Record::SessionOpened(body) => self.open_session(body)?,
+            Record::OrderAccepted(body) => return self.accept(body),
+            Record::OrderDenied(body) => return self.deny(body),
+            Record::SubmitStarted(body) => return self.start(body),
+            Record::Fill(body) => return self.turn(body.order, &Change::Fill(body)),
+            Record::ReplaceRequested(body) => return self.turn(body.order, &Change::ReplaceRequested(body)),
+            Record::Replaced(body) => return self.turn(body.order, &Change::Replaced(body)),
+            Record::FoundAtVenue(body) => return self.turn(body.order, &Change::FoundAtVenue(body)),
+            Record::Illegal(body) => return self.illegal(body.order),
+            Record::Parked(_) => {
+                self.counters.parked += 1;
+                return Ok(Applied {
+                    order: None,
+                    alarm: Some("PARKED"),
+                });
+            }
+            Record::Acked(body) => return self.other(Event::Acked, body),
+            Record::VenueRejected(body) => return self.other(Event::Rejected, body),
+            Record::InDoubt(body) => return self.other(Event::InDoubt, body),
+            Record::NotSent(body) => return self.other(Event::NotSent, body),
+            Record::CancelRequested(body) => return self.other(Event::CancelRequested, body),
+            Record::Canceled(body) => return self.other(Event::Canceled, body),
+            Record::CancelRejected(body) => return self.other(Event::CancelRejected, body),
+            Record::CancelInDoubt(body) => return self.other(Event::CancelInDoubt, body),
+            Record::ReplaceRejected(body) => return self.other(Event::ReplaceRejected, body),
+            Record::Expired(body) => return self.other(Event::Expired, body),
+            Record::AbsentAtVenue(body) => return self.other(Event::AbsentAtVenue, body),
+        }
+        Ok(Applied::default())
+    }
+
+    fn begin_epoch(&mut self, body: &Epoch) -> Result<(), Broken> {
+        let clocks = &self.clocks;
+        if body.fold_version != FOLD_VERSION {
+            return Broken::at(
+                self.last_seq,
+                format_args!("fold version {}, this is {FOLD_VERSION}", body.fold_version),
+            );
+        }
+        if body.epoch <= clocks.epoch || (!clocks.install.is_empty() && clocks.install != body.install) {
+            return Broken::at(
+                self.last_seq,
+                format_args!(
+                    "epoch {} of {} after epoch {} of {}",
+                    body.epoch, body.install, clocks.epoch, clocks.install
+                ),
+            );
+        }
+        self.clocks = Clocks {
+            epoch: body.epoch,
+            fold_version: body.fold_version,
+            install: body.install.clone(),
+            journal_ns: body.journal_ns,
+            boottime_ns: body.boottime_ns,
+            wall_offset_ns: body.wall_offset_ns,
+            redis_bound: clocks.redis_bound,
+        };
+        Ok(())
+    }
+
+    fn create_account(&mut self, body: &AccountCreated) -> Result<(), Broken> {
+        if body.account as usize != self.accounts.len() || self.account_ids.contains_key(&body.name) {
+            return Broken::at(
+                self.last_seq,
+                format_args!("account {} {} is out of turn", body.account, body.name),
+            );
+        }
+        let account = Account {
+            id: body.account,
+            name: body.name.clone(),
+            created_at: self.last_ts,
+            ..Account::default()
+        };
+        self.account_ids.insert(body.name.clone(), body.account);
+        self.accounts.push(account);
+        Ok(())
+    }
+
+    fn create_key(&mut self, body: &KeyCreated) -> Result<(), Broken> {
+        let known = self.key_ids.contains_key(&body.token_sha256) || self.account(body.account).is_none();
+        if body.key as usize != self.keys.len() || known {
+            return Broken::at(self.last_seq, format_args!("key {} is out of turn", body.key));
+        }
+        self.key_ids.insert(body.token_sha256, body.key);
+        self.keys.push(Key {
+            created: body.clone(),
+            created_at: self.last_ts,
+            revoked_at: None,
+        });
+        Ok(())
+    }
+
+    fn list(&mut self, body: &InstrumentSet) -> Result<(), Broken> {
+        let (base, quote) = (self.asset(&body.base), self.asset(&body.quote));
+        let listed = Listed {
+            instrument: body.clone(),
+            base,
+            quote,
+        };
+        let (place, next) = (body.instrument as usize, self.listed.len());
+        let out_of_turn = match self.listed.get(place) {
+            Some(old) => old.instrument.symbol != body.symbol || (old.base, old.quote) != (base, quote),
+            None => place != next || self.instrument_ids.contains_key(&body.symbol),
+        };
+        if out_of_turn {
+            let (id, symbol) = (body.instrument, &body.symbol);
+            return Broken::at(self.last_seq, format_args!("instrument {id} {symbol} is out of turn"));
+        }
+        if place == next {
+            self.instrument_ids.insert(body.symbol.clone(), body.instrument);
+            self.listed.push(listed);
+        } else {
+            self.listed[place] = listed;
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, body: &LimitsSet) -> Result<(), Broken> {
+        if body.version <= self.limits_version {
+            return Broken::at(self.last_seq, format_args!("limits version {} again", body.version));
+        }
+        self.limits_version = body.version;
+        let limits = Some(Limits::from(body));
+        match body.account {
+            None => self.firm_limits = limits,
+            Some(id) => match self.accounts.get_mut(id as usize) {
+                Some(account) => account.limits = limits,
+                None => return Broken::at(self.last_seq, format_args!("unknown account {id}")),
+            },
+        }
+        Ok(())
+    }
+
+    fn kill_on(&mut self, body: &KillOn) {
+        let kill = Kill {
+            level: body.level,
+            reason: body.reason.clone(),
+            by: body.by.clone(),
+            source: body.source.clone(),
+            seq: self.last_seq,
+            at: self.last_ts,
+        };
+        self.kills
+            .entry(body.scope)
+            .or_default()
+            .insert(body.target.clone(), kill);
+    }
+
+    fn kill_off(&mut self, body: &KillOff) {
+        if let Some(targets) = self.kills.get_mut(&body.scope) {
+            targets.remove(&body.target);
+            if targets.is_empty() {
+                self.kills.remove(&body.scope);
+            }
+        }
+    }
+
+    /// A new session ends every older one of its venue. LIVE orders without an outcome are in doubt from now on. PAPER
+    /// orders are handed over: [`State::session_of`] says so without touching each.
+    fn open_session(&mut self, body: &SessionOpened) -> Result<(), Broken> {
+        let (session, opened_at) = (self.last_seq, self.last_ts);
+        let other = self
+            .lanes
+            .values()
+            .any(|lane| (lane.mode == body.mode) != (lane.venue == body.venue));
+        if other {
+            return Broken::at(session, format_args!("venue {} does not match the mode's", body.venue));
+        }
+        let lane = Lane {
+            venue: body.venue.clone(),
+            mode: body.mode,
+            session,
+            pid: body.pid,
+            opened_at,
+        };
+        self.lanes.insert(body.venue.clone(), lane);
+        if body.mode == Mode::Live {
+            let book = &self.books[index(Mode::Live)];
+            let lost: Vec<OrderId> = book.without_outcome.union(&book.unanswered).copied().collect();
+            for order in lost {
+                let event = OrderEvent {
+                    order,
+                    reason: "SESSION_LOST".into(),
+                    text: String::new(),
+                    venue_order_id: None,
+                };
+                self.turn(order, &Change::Other(Event::InDoubt, &event))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn adjust(&mut self, body: &BalanceAdjusted) -> Result<(), Broken> {
+        if self.account(body.account).is_none() {
+            return Broken::at(self.last_seq, format_args!("unknown account {}", body.account));
+        }
+        let asset = self.asset(&body.asset);
+        self.change_balance(body.account, body.mode, asset, body.delta, Amount::ZERO)
+    }
+}

@@ -1,0 +1,107 @@
+//! The state's hash.
+
+use crate::digest::Mix;
+use crate::instrument::Instrument;
+use crate::number::Amount;
+use crate::risk::Limits;
+use crate::state::State;
+
+impl State {
+    /// The state's hash: the running sum over orders, balances, positions and request keys, and the small tables.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        let mut mix = Mix::new(9).word(self.last_seq).int(self.last_ts);
+        let clocks = &self.clocks;
+        mix = mix
+            .word(clocks.epoch.into())
+            .text(&clocks.install)
+            .int(clocks.journal_ns)
+            .int(clocks.boottime_ns);
+        mix = mix.int(clocks.wall_offset_ns).word(u64::from(clocks.redis_bound));
+        let counters = &self.counters;
+        for count in [
+            counters.accepted,
+            counters.denied,
+            counters.fills,
+            counters.illegal,
+            counters.parked,
+            counters.alarms,
+            self.expiries.len() as u64,
+        ] {
+            mix = mix.word(count);
+        }
+        mix = mix_limits(mix.word(self.limits_version.into()), self.firm_limits.as_ref());
+        for account in &self.accounts {
+            mix = mix_limits(mix.text(&account.name).int(account.created_at), account.limits.as_ref());
+            mix = mix
+                .word(account.orders.len() as u64)
+                .word(account.requests.len() as u64);
+        }
+        for key in &self.keys {
+            mix = mix
+                .bytes(&key.created.token_sha256)
+                .word(u64::from(key.created.account));
+            mix = mix
+                .word(u64::from(key.created.scopes))
+                .word(key.created.rate_per_second.into());
+            mix = mix
+                .maybe(key.created.expires_at)
+                .int(key.created_at)
+                .maybe(key.revoked_at);
+            mix = mix.text(&key.created.owner).text(&key.created.name);
+        }
+        for asset in &self.assets {
+            mix = mix.text(asset);
+        }
+        for listed in &self.listed {
+            mix = mix_instrument(mix, &listed.instrument);
+        }
+        for (scope, target, kill) in self.kills() {
+            mix = mix
+                .word(u64::from(scope as u8))
+                .text(target)
+                .word(kill.level.into())
+                .word(kill.seq)
+                .int(kill.at);
+            mix = mix.text(&kill.reason).text(&kill.by).text(&kill.source);
+        }
+        for lane in self.lanes.values() {
+            mix = mix
+                .text(&lane.venue)
+                .word(u64::from(lane.mode as u8))
+                .word(lane.session)
+                .word(lane.pid.into());
+            mix = mix.int(lane.opened_at);
+        }
+        self.digest.value().wrapping_add(mix.finish())
+    }
+}
+
+fn mix_limits(mix: Mix, limits: Option<&Limits>) -> Mix {
+    let Some(limits) = limits else { return mix.word(0) };
+    let wide = |mix: Mix, amount: Option<Amount>| match amount {
+        Some(amount) => mix.word(1).wide(amount.0),
+        None => mix.word(0),
+    };
+    let mix = wide(wide(mix.word(1), limits.max_order_qty), limits.max_order_notional);
+    mix.maybe(limits.max_open_orders.map(i64::from))
+}
+
+fn mix_instrument(mix: Mix, instrument: &Instrument) -> Mix {
+    let mix = mix
+        .text(&instrument.symbol)
+        .text(&instrument.base)
+        .text(&instrument.quote)
+        .text(&instrument.status);
+    let mix = mix
+        .int(instrument.min_price.0)
+        .int(instrument.max_price.0)
+        .int(instrument.tick.0);
+    let mix = mix
+        .int(instrument.min_qty.0)
+        .int(instrument.max_qty.0)
+        .int(instrument.step.0);
+    mix.int(instrument.market_max_qty.0)
+        .wide(instrument.min_notional.0)
+        .wide(instrument.max_notional.0)
+}

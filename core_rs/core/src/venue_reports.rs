@@ -1,0 +1,248 @@
+//! Reports of venues: each becomes the record of what it means, or of why it could not be booked.
+
+use crate::engine::{Engine, Mark};
+use crate::facts::{CLIENT_CANCEL, KILLED};
+use crate::lifecycle::{self, Change, Effect, Event};
+use crate::number::{Amount, Price, Qty};
+use crate::order::{Order, Sighting};
+use crate::record::{Fill, IllegalEvent, OrderEvent, Parked, Record, ReplaceTerms, VenueSnapshot};
+use crate::report::{OrderReport, RawFill, Report};
+use crate::state::Broken;
+use crate::terms::{Mode, Nanos, OrderId, SessionId};
+
+/// A figure is out of range.
+pub const NUMERIC_RANGE: &str = "NUMERIC_RANGE";
+/// The order is not known, or is not that venue's.
+pub const UNKNOWN_ORDER: &str = "UNKNOWN_ORDER";
+/// A known trade id came with other digits: the first sighting stands.
+pub const FILL_CONFLICT: &str = "FILL_CONFLICT";
+
+const LONGEST_CODE: usize = 64;
+const LONGEST_TEXT: usize = 512;
+const LONGEST_PARKED: usize = 2_048;
+/// Parked reports remembered, so that a venue that repeats one does not fill the journal with it.
+const PARKED_KEPT: usize = 10_000;
+
+impl Engine {
+    /// Applies one report. One of a session that is not connected changes nothing.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn report(&mut self, session: SessionId, report: &Report<'_>, now: Nanos) -> Result<(), Broken> {
+        self.check_poison()?;
+        let Some(mode) = Mode::ALL
+            .iter()
+            .copied()
+            .find(|mode| self.attached(*mode) == Some(session))
+        else {
+            self.dropped += 1;
+            return Ok(());
+        };
+        let now = now.max(self.state.last_ts());
+        match report {
+            Report::Heartbeat => Ok(()),
+            Report::Price {
+                symbol, bid, ask, last, ..
+            } => {
+                self.price(mode, symbol, [bid, ask, last], now);
+                Ok(())
+            }
+            Report::Order(id, what) => {
+                self.order_report(mode, *id, what, report, now)?;
+                self.ask_wanted_cancel(*id, now)?;
+                self.start_waiting(mode, now)
+            }
+        }
+    }
+
+    fn price(&mut self, mode: Mode, symbol: &str, prices: [&str; 3], at: Nanos) {
+        let instrument = self
+            .state
+            .instrument_by_symbol(symbol)
+            .map(|instrument| instrument.instrument);
+        let prices = prices.map(Price::parse);
+        match (instrument, prices) {
+            (Some(instrument), [Ok(bid), Ok(ask), Ok(last)]) => {
+                self.set_mark(mode, instrument, Mark { bid, ask, last, at });
+            }
+            _ => self.dropped += 1,
+        }
+    }
+
+    fn order_report(
+        &mut self,
+        mode: Mode,
+        id: OrderId,
+        what: &OrderReport<'_>,
+        report: &Report<'_>,
+        now: Nanos,
+    ) -> Result<(), Broken> {
+        let Some(order) = self.state.order(id).filter(|order| order.terms.mode == mode) else {
+            return self.park(UNKNOWN_ORDER, report, now);
+        };
+        let Some(record) = record_of(order, what) else {
+            return self.park(NUMERIC_RANGE, report, now);
+        };
+        let Some(change) = change_of(&record) else {
+            return Ok(());
+        };
+        if let Change::Fill(fill) = change {
+            match order.sighting(fill) {
+                Sighting::Conflict => return self.park(FILL_CONFLICT, report, now),
+                Sighting::New if !self.state.fill_fits(order, fill) => return self.park(NUMERIC_RANGE, report, now),
+                Sighting::New | Sighting::Same => {}
+            }
+        }
+        let cell = lifecycle::resolve(order, &change);
+        if !lifecycle::is_news(order, &change, cell) {
+            self.duplicates += 1;
+            return Ok(());
+        }
+        let record = match cell.effect {
+            Effect::Illegal => {
+                let event = change.event(order).name().to_owned();
+                let text = clip(&format!("{} order: {what:?}", order.status()), LONGEST_TEXT);
+                Record::Illegal(IllegalEvent { order: id, event, text })
+            }
+            _ => record,
+        };
+        self.commit(record, now).map(drop)
+    }
+
+    /// Keeps what could not be booked, once.
+    fn park(&mut self, code: &str, report: &Report<'_>, now: Nanos) -> Result<(), Broken> {
+        let report = clip(&format!("{report:?}"), LONGEST_PARKED);
+        let seen = crate::digest::Mix::new(10).text(code).text(&report).finish64();
+        if self.parked_seen.len() >= PARKED_KEPT {
+            self.parked_seen.clear();
+        }
+        if !self.parked_seen.insert(seen) {
+            self.duplicates += 1;
+            return Ok(());
+        }
+        self.commit(
+            Record::Parked(Parked {
+                code: code.to_owned(),
+                report,
+            }),
+            now,
+        )
+        .map(drop)
+    }
+
+    /// A cancel that waited for the end of a doubt goes out now.
+    fn ask_wanted_cancel(&mut self, id: OrderId, now: Nanos) -> Result<(), Broken> {
+        let wanted = self
+            .state
+            .order(id)
+            .is_some_and(|order| order.cancel_wanted && !order.in_doubt && order.is_open());
+        if wanted {
+            self.request_cancel(id, CLIENT_CANCEL, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// The record that a report means; `None` when a figure is out of range.
+fn record_of(order: &Order, what: &OrderReport<'_>) -> Option<Record> {
+    let id = order.id;
+    let event = |reason: &str, text: &str| OrderEvent {
+        order: id,
+        reason: clip(reason, LONGEST_CODE),
+        text: clip(text, LONGEST_TEXT),
+        venue_order_id: None,
+    };
+    Some(match what {
+        OrderReport::Ack { venue_order_id } => {
+            let venue_order_id = Some(clip(venue_order_id, LONGEST_CODE));
+            Record::Acked(OrderEvent {
+                venue_order_id,
+                ..event("", "")
+            })
+        }
+        OrderReport::Reject(cause) => Record::VenueRejected(event(cause.reason, cause.text)),
+        // Killed before the send is a cancel of ours, whoever noticed it.
+        OrderReport::NotSent(cause) if cause.reason == KILLED && !order.acked => {
+            Record::Canceled(event(KILLED, cause.text))
+        }
+        OrderReport::NotSent(cause) => Record::NotSent(event(cause.reason, cause.text)),
+        OrderReport::Unknown(cause) => Record::InDoubt(event(cause.reason, cause.text)),
+        OrderReport::Fill(raw) => Record::Fill(fill_of(id, raw)?),
+        OrderReport::Canceled(cause) if cause.reason.is_empty() && order.cancel_pending => {
+            Record::Canceled(event(CLIENT_CANCEL, cause.text))
+        }
+        OrderReport::Canceled(cause) => Record::Canceled(event(cause.reason, cause.text)),
+        OrderReport::CancelReject(cause) => Record::CancelRejected(event(cause.reason, cause.text)),
+        OrderReport::CancelUnknown(cause) => Record::CancelInDoubt(event(cause.reason, cause.text)),
+        OrderReport::Expired(cause) => Record::Expired(event(cause.reason, cause.text)),
+        OrderReport::Replaced { qty, price } => {
+            let qty = Qty::parse(qty).ok()?;
+            let price = price.map(Price::parse).transpose().ok()?;
+            let hold = order.full_hold(qty, price.or(order.terms.price));
+            Record::Replaced(ReplaceTerms {
+                order: id,
+                qty,
+                price,
+                hold,
+            })
+        }
+        OrderReport::ReplaceReject(cause) => Record::ReplaceRejected(event(cause.reason, cause.text)),
+        OrderReport::Found {
+            venue_order_id,
+            working,
+            cum_qty,
+        } => Record::FoundAtVenue(VenueSnapshot {
+            order: id,
+            venue_order_id: venue_order_id.map(|id| clip(id, LONGEST_CODE)),
+            working: *working,
+            cum_qty: Qty::parse_or_zero(cum_qty).ok()?,
+        }),
+        OrderReport::Absent { text } => Record::AbsentAtVenue(event("", text)),
+    })
+}
+
+fn fill_of(order: OrderId, raw: &RawFill<'_>) -> Option<Fill> {
+    let identified = (1..=LONGEST_CODE).contains(&raw.trade_id.len()) && !raw.trade_id.contains('\0');
+    let priced = (1..=LONGEST_CODE).contains(&raw.fee_asset.len()) && !raw.fee_asset.contains('\0');
+    (identified && priced).then_some(())?;
+    Some(Fill {
+        order,
+        trade_id: raw.trade_id.to_owned(),
+        price: Price::parse(raw.price).ok()?,
+        qty: Qty::parse(raw.qty).ok()?,
+        quote_qty: Amount::parse_or_zero(raw.quote_qty).ok()?,
+        fee: Amount::parse(raw.fee).ok()?,
+        fee_asset: raw.fee_asset.to_owned(),
+        maker: raw.maker,
+        venue_ns: raw.venue_ns,
+    })
+}
+
+/// The life cycle's change in a record that a report became.
+fn change_of(record: &Record) -> Option<Change<'_>> {
+    Some(match record {
+        Record::Fill(body) => Change::Fill(body),
+        Record::Replaced(body) => Change::Replaced(body),
+        Record::FoundAtVenue(body) => Change::FoundAtVenue(body),
+        Record::Acked(body) => Change::Other(Event::Acked, body),
+        Record::VenueRejected(body) => Change::Other(Event::Rejected, body),
+        Record::InDoubt(body) => Change::Other(Event::InDoubt, body),
+        Record::NotSent(body) => Change::Other(Event::NotSent, body),
+        Record::Canceled(body) => Change::Other(Event::Canceled, body),
+        Record::CancelRejected(body) => Change::Other(Event::CancelRejected, body),
+        Record::CancelInDoubt(body) => Change::Other(Event::CancelInDoubt, body),
+        Record::ReplaceRejected(body) => Change::Other(Event::ReplaceRejected, body),
+        Record::Expired(body) => Change::Other(Event::Expired, body),
+        Record::AbsentAtVenue(body) => Change::Other(Event::AbsentAtVenue, body),
+        _ => return None,
+    })
+}
+
+/// At most so many bytes, and no NUL: PostgreSQL's text admits none.
+pub(crate) fn clip(text: &str, longest: usize) -> String {
+    let mut end = text.len().min(longest);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].replace('\0', "\u{fffd}")
+}
