@@ -1,0 +1,11 @@
+//! Tests of the whole: a writer, its disk, its followers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod any_history;
+mod damage;
+mod decision;
+mod following;
+mod power;
+mod snapshot_files;
+mod support;
+mod writing;
