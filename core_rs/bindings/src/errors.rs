@@ -1,0 +1,22 @@
+//! Exceptions: misuse, and the ends of the process. Refusals are values and never come this way.
+
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+create_exception!(_core, JournalRefused, PyException);
+create_exception!(_core, JournalLocked, PyException);
+create_exception!(_core, JournalFailed, PyException);
+create_exception!(_core, EnginePoisoned, PyException);
+create_exception!(_core, FollowerStopped, PyException);
+
+/// Puts the exceptions into the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("JournalRefused", py.get_type::<JournalRefused>())?;
+    module.add("JournalLocked", py.get_type::<JournalLocked>())?;
+    module.add("JournalFailed", py.get_type::<JournalFailed>())?;
+    module.add("EnginePoisoned", py.get_type::<EnginePoisoned>())?;
+    module.add("FollowerStopped", py.get_type::<FollowerStopped>())?;
+    Ok(())
+}

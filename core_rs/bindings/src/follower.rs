@@ -1,0 +1,300 @@
+//! A follower: the gateway's own fold over what is committed, for the worker and the venues.
+
+use crate::errors::FollowerStopped;
+use crate::rows::{Batch, EventHash, Rows};
+use ordergate_core::record::{FOLD_VERSION, Record};
+use ordergate_core::account::Account;
+use ordergate_core::instrument::Instrument;
+use ordergate_core::render::order_json;
+use ordergate_core::snapshot;
+use ordergate_core::state::State;
+use ordergate_core::terms::{Nanos, OrderId, Seq, SessionId};
+use ordergate_journal::{ChunkInfo, FollowError, JournalClock, snapshots};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+use std::path::{Path, PathBuf};
+
+/// Records a plain catch-up folds in one go.
+const CATCH_UP: usize = 1 << 16;
+
+/// Folds the journal up to `commit`. Never writes the journal.
+#[pyclass(module = "ordergate._core")]
+pub struct Follower {
+    journal: ordergate_journal::Follower,
+    state: State,
+    event_hash: EventHash,
+    /// Rows begin after this sequence.
+    rows_after: Seq,
+    hash_agreed: Seq,
+    last_chunk: Option<ChunkInfo>,
+}
+
+/// A piece of work for a venue.
+enum Work {
+    Submit(OrderId),
+    Cancel(OrderId, Nanos),
+}
+
+impl Follower {
+    /// Folds at most `max` records (whole chunks), showing each to `see` after it is folded.
+    fn fold(
+        &mut self,
+        max: usize,
+        see: &mut dyn FnMut(&State, &ChunkInfo, Seq, Nanos, &Record),
+    ) -> PyResult<usize> {
+        let Self { journal, state, hash_agreed, last_chunk, .. } = self;
+        journal
+            .poll(max, &mut |chunk, frame| {
+                let record = Record::decode(frame.kind, frame.version, frame.body).map_err(|error| error.to_string())?;
+                if let Record::Epoch(epoch) = &record
+                    && epoch.fold_version != FOLD_VERSION
+                {
+                    return Err(format!(
+                        "record {} begins fold version {}, this build folds version {FOLD_VERSION}",
+                        frame.seq, epoch.fold_version
+                    ));
+                }
+                state.apply(frame.seq, frame.ts, &record).map_err(|broken| broken.to_string())?;
+                if matches!(record, Record::StateHash(_)) {
+                    // The fold itself refuses a hash that differs.
+                    *hash_agreed = frame.seq;
+                }
+                *last_chunk = Some(*chunk);
+                see(state, chunk, frame.seq, frame.ts, &record);
+                Ok(())
+            })
+            .map_err(stopped)
+    }
+
+    fn item<'py>(&self, py: Python<'py>, work: &Work) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let (id, cancel_at) = match work {
+            Work::Submit(id) => (*id, None),
+            Work::Cancel(id, at) => (*id, Some(*at)),
+        };
+        let Some(order) = self.state.order(id) else { return Ok(None) };
+        let venue_id = format!("og{}-{id}", self.state.install());
+        if let Some(at) = cancel_at {
+            return ("CANCEL", id, at, venue_id).into_pyobject(py).map(Some);
+        }
+        let terms = &order.terms;
+        let account = self.state.account(terms.account).map_or("", |account| account.name.as_str());
+        let symbol = self.state.instrument(terms.instrument).map_or("", |instrument| instrument.symbol.as_str());
+        let started = order.submit.map_or(order.received_at, |submit| submit.at);
+        let fields = (
+            ("SUBMIT", id, started, account, symbol, terms.side.as_str()),
+            (terms.ord_type.as_str(), terms.time_in_force.as_str(), terms.qty.to_string(), order.cum_qty.to_string()),
+            (terms.price.map(|price| price.to_string()), venue_id),
+        );
+        let (head, middle, tail) = fields;
+        let tuple = PyTuple::new(
+            py,
+            head.into_pyobject(py)?.iter().chain(middle.into_pyobject(py)?.iter()).chain(tail.into_pyobject(py)?.iter()).collect::<Vec<_>>(),
+        )?;
+        Ok(Some(tuple))
+    }
+
+    fn items<'py>(&self, py: Python<'py>, works: &[Work]) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for work in works {
+            if let Some(item) = self.item(py, work)? {
+                list.append(item)?;
+            }
+        }
+        Ok(list)
+    }
+
+    fn is_of(state: &State, order: OrderId, session: SessionId) -> bool {
+        state.order(order).and_then(|order| state.session_of(order)) == Some(session)
+    }
+}
+
+/// The same members that `set_instrument` takes.
+fn instrument_json(instrument: &Instrument) -> serde_json::Value {
+    serde_json::json!({
+        "symbol": instrument.symbol, "base": instrument.base, "quote": instrument.quote, "status": instrument.status,
+        "minPrice": instrument.min_price.to_string(), "maxPrice": instrument.max_price.to_string(),
+        "tickSize": instrument.tick.to_string(), "minQty": instrument.min_qty.to_string(),
+        "maxQty": instrument.max_qty.to_string(), "stepSize": instrument.step.to_string(),
+        "marketMaxQty": instrument.market_max_qty.to_string(), "minNotional": instrument.min_notional.to_string(),
+        "maxNotional": instrument.max_notional.to_string(),
+    })
+}
+
+fn stopped(error: FollowError) -> PyErr {
+    match error {
+        error @ FollowError::Io { .. } => PyOSError::new_err(error.to_string()),
+        other => FollowerStopped::new_err(other.to_string()),
+    }
+}
+
+#[pymethods]
+impl Follower {
+    /// Loads the newest valid snapshot (not later than `from_seq`, when given) and folds on from there.
+    #[new]
+    #[pyo3(signature = (journal_dir, snapshot_dir=None, *, from_seq=None))]
+    fn new(journal_dir: &str, snapshot_dir: Option<&str>, from_seq: Option<Seq>) -> PyResult<Self> {
+        let mut state = State::default();
+        if let Some(dir) = snapshot_dir.map(Path::new).filter(|dir| dir.is_dir()) {
+            let newest = snapshots::newest(dir, FOLD_VERSION, from_seq.unwrap_or(Seq::MAX))
+                .map_err(|error| PyOSError::new_err(error.to_string()))?;
+            if let Some(found) = newest.snapshot {
+                state = snapshot::decode(&found.body)
+                    .map_err(|error| FollowerStopped::new_err(format!("snapshot at {}: {error}", found.seq)))?;
+            }
+        }
+        let journal = ordergate_journal::Follower::open(Path::new(journal_dir), state.last_seq()).map_err(stopped)?;
+        Ok(Self { journal, state, event_hash: [0; 32], rows_after: 0, hash_agreed: 0, last_chunk: None })
+    }
+
+    #[getter]
+    fn seq(&self) -> Seq {
+        self.state.last_seq()
+    }
+
+    #[getter]
+    fn install(&self) -> String {
+        self.state.install().to_owned()
+    }
+
+    /// Journal time, computed from the newest EPOCH.
+    fn now_ns(&self) -> Nanos {
+        let (journal_ns, boottime_ns) = self.state.clock_base();
+        JournalClock::of_epoch(journal_ns, boottime_ns).now()
+    }
+
+    /// Folds to `commit`, or to `seq` at least when that is committed.
+    #[pyo3(signature = (seq=None))]
+    fn catch_up(&mut self, seq: Option<Seq>) -> PyResult<Seq> {
+        let goal = seq.unwrap_or_else(|| self.journal.committed()).min(self.journal.committed());
+        while self.state.last_seq() < goal {
+            // Not further than asked: the worker's rows begin right after its watermark.
+            let most = usize::try_from(goal - self.state.last_seq()).unwrap_or(CATCH_UP).min(CATCH_UP);
+            if self.fold(most, &mut |_, _, _, _, _| {})? == 0 {
+                break;
+            }
+        }
+        Ok(self.state.last_seq())
+    }
+
+    fn committed_seq(&self) -> Seq {
+        self.journal.committed()
+    }
+
+    /// Rows begin after this watermark.
+    fn start_rows(&mut self, last_seq: Seq, event_hash: &[u8]) -> PyResult<()> {
+        if self.state.last_seq() > last_seq {
+            return Err(PyValueError::new_err(format!(
+                "this follower stands at {}, after the watermark {last_seq}: open it with from_seq",
+                self.state.last_seq()
+            )));
+        }
+        self.rows_after = last_seq;
+        self.event_hash = event_hash.try_into().map_err(|_| PyValueError::new_err("event_hash has 32 bytes"))?;
+        Ok(())
+    }
+
+    /// The next batch, or None when there is nothing new.
+    fn poll_rows(&mut self, py: Python<'_>, max_records: usize) -> PyResult<Option<Rows>> {
+        let rows_after = self.rows_after;
+        if self.state.last_seq() < rows_after {
+            self.catch_up(Some(rows_after))?;
+        }
+        let mut batch = Batch::default();
+        let mut head = self.event_hash;
+        self.fold(max_records, &mut |state, chunk, seq, ts, record| {
+            if seq > rows_after {
+                batch.add(state, chunk, seq, ts, record, &mut head);
+            }
+        })?;
+        self.event_hash = head;
+        batch.finish(py, &self.state, head)
+    }
+
+    fn state_hash(&self) -> String {
+        format!("{:032x}", self.state.digest())
+    }
+
+    /// Sequence of the last STATE_HASH record that equals our own.
+    fn hash_agreed_seq(&self) -> Seq {
+        self.hash_agreed
+    }
+
+    /// Writes a snapshot at the current sequence and removes all but the two newest; its path.
+    fn write_snapshot(&self, snapshot_dir: &str) -> PyResult<String> {
+        let chunk = self.last_chunk.as_ref().ok_or_else(|| PyValueError::new_err("nothing was folded since the last snapshot"))?;
+        let body = snapshot::encode(&self.state).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let snapshot = snapshots::Snapshot {
+            seq: self.state.last_seq(),
+            fold_version: FOLD_VERSION,
+            chunk_hash: chunk.hash,
+            state_hash: self.state.digest().to_be_bytes(),
+            body,
+        };
+        let path: PathBuf = snapshots::write(Path::new(snapshot_dir), &snapshot).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok(path.display().to_string())
+    }
+
+    /// Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items.
+    fn open_work<'py>(&self, py: Python<'py>, venue: &str, session: SessionId) -> PyResult<Bound<'py, PyList>> {
+        let Some(lane) = self.state.lanes().find(|lane| lane.venue == venue) else { return Ok(PyList::empty(py)) };
+        let mut works = Vec::new();
+        let mut cancels = Vec::new();
+        for order in self.state.open_orders(lane.mode).filter(|order| self.state.session_of(order) == Some(session)) {
+            works.push(Work::Submit(order.id));
+            if order.cancel_pending || order.cancel_wanted {
+                cancels.push(Work::Cancel(order.id, order.updated_at));
+            }
+        }
+        works.append(&mut cancels);
+        self.items(py, &works)
+    }
+
+    /// SUBMIT and CANCEL items of this session among the next records.
+    fn poll_work<'py>(&mut self, py: Python<'py>, venue: &str, session: SessionId, max_records: usize) -> PyResult<Bound<'py, PyList>> {
+        let mut works = Vec::new();
+        let mut newer = None;
+        self.fold(max_records, &mut |state, _, seq, ts, record| match record {
+            Record::SubmitStarted(body) if body.session == session => works.push(Work::Submit(body.order)),
+            Record::CancelRequested(body) if Self::is_of(state, body.order, session) => {
+                works.push(Work::Cancel(body.order, ts));
+            }
+            Record::SessionOpened(body) if body.venue == venue && seq > session => newer = Some(seq),
+            _ => {}
+        })?;
+        match newer {
+            Some(seq) => Err(FollowerStopped::new_err(format!("session {seq} of {venue} has ended session {session}"))),
+            None => self.items(py, &works),
+        }
+    }
+
+    /// JSON list of the instruments as of the folded state.
+    fn instruments(&self) -> Vec<u8> {
+        let list: serde_json::Value = self.state.instruments().map(instrument_json).collect();
+        list.to_string().into_bytes()
+    }
+
+    /// JSON list of every order in memory, oldest first.
+    fn orders(&self) -> Vec<u8> {
+        let mut out = String::from("[");
+        for order in self.state.orders() {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            order_json(&mut out, &self.state.view(order));
+        }
+        out.push(']');
+        out.into_bytes()
+    }
+
+    /// (account, mode, asset, total, held).
+    fn balances(&self) -> Vec<(String, &'static str, String, String, String)> {
+        let of = |account: &Account| {
+            let name = account.name.clone();
+            self.state.balances(account.id).map(move |view| {
+                (name.clone(), view.mode.as_str(), view.asset.to_owned(), view.total.to_string(), view.held.to_string())
+            })
+        };
+        self.state.accounts().iter().flat_map(of).collect()
+    }
+}

@@ -1,0 +1,321 @@
+//! What a batch of records means for Postgres: pure rows, in the column order of `persistence/write_behind.sql`.
+
+use crate::table::{Cell, Table, printable};
+use ordergate_core::audit;
+use ordergate_core::record::{Fill, Record};
+use ordergate_core::state::State;
+use ordergate_core::terms::{Nanos, OrderId, Scope, Seq};
+use ordergate_journal::ChunkInfo;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Head of the chain over `execution.order_events`.
+pub type EventHash = [u8; 32];
+
+/// Rows of one batch, while it is being folded.
+#[derive(Default)]
+pub struct Batch {
+    tables: BTreeMap<&'static str, Table>,
+    touched: BTreeSet<OrderId>,
+    durable: BTreeMap<OrderId, Nanos>,
+    first_seq: Seq,
+    last: Option<ChunkInfo>,
+    text: String,
+}
+
+impl Batch {
+    /// Adds one record that `state` has just folded.
+    pub fn add(&mut self, state: &State, chunk: &ChunkInfo, seq: Seq, ts: Nanos, record: &Record, head: &mut EventHash) {
+        if self.first_seq == 0 {
+            self.first_seq = seq;
+        }
+        self.last = Some(*chunk);
+        if let Some(order) = audit::order_of(seq, record).filter(|order| state.order(*order).is_some()) {
+            self.order_event(state, seq, ts, order, record, head);
+            if order == seq {
+                self.durable.insert(order, chunk.sealed_ns);
+            }
+            self.touched.insert(order);
+        }
+        match record {
+            Record::Fill(body) => self.fill(state, seq, ts, body),
+            Record::KillOn(_) | Record::KillOff(_) | Record::Illegal(_) | Record::Parked(_) => {
+                self.alarm_or_kill(seq, ts, record);
+            }
+            _ => self.administration(state, seq, ts, record),
+        }
+    }
+
+    fn table(&mut self, name: &'static str) -> &mut Table {
+        self.tables.entry(name).or_default()
+    }
+
+    fn order_event(&mut self, state: &State, seq: Seq, ts: Nanos, order: OrderId, record: &Record, head: &mut EventHash) {
+        let Some(facts) = state.order(order) else { return };
+        let mut payload = std::mem::take(&mut self.text);
+        payload.clear();
+        audit::payload(&mut payload, record, symbol(state, facts.terms.instrument));
+        let prev = *head;
+        *head = chain(&prev, seq, record.name(), &payload);
+        let account = account(state, facts.terms.account);
+        self.table("order_events").push([
+            seq.into(),
+            order.into(),
+            account.into(),
+            record.name().into(),
+            ts.into(),
+            payload.as_str().into(),
+            prev.as_slice().into(),
+            head.as_slice().into(),
+        ]);
+        self.text = payload;
+    }
+
+    fn fill(&mut self, state: &State, seq: Seq, ts: Nanos, fill: &Fill) {
+        let Some(order) = state.order(fill.order) else { return };
+        let account = account(state, order.terms.account);
+        let Some(instrument) = state.instrument(order.terms.instrument) else { return };
+        let venue = state.lane(order.terms.mode).map_or("none", |lane| lane.venue.as_str());
+        let [price, qty] = [fill.price.to_string(), fill.qty.to_string()];
+        let [quote_qty, fee] = [fill.quote_qty.to_string(), fill.fee.to_string()];
+        // The asset is the venue's word and the only text here that was not checked before it was journaled.
+        let payload = format!(
+            r#"{{"symbol":"{}","base":"{}","quote":"{}","side":"{}","price":"{price}","quantity":"{qty}","quoteQuantity":"{quote_qty}","fee":"{fee}","feeAsset":{}}}"#,
+            instrument.symbol,
+            instrument.base,
+            instrument.quote,
+            order.terms.side,
+            serde_json::Value::from(printable(&fill.fee_asset))
+        );
+        self.table("fills").push([
+            venue.into(),
+            account.into(),
+            instrument.symbol.as_str().into(),
+            fill.trade_id.as_str().into(),
+            fill.order.into(),
+            order.terms.mode.as_str().into(),
+            order.terms.side.as_str().into(),
+            price.into(),
+            qty.into(),
+            quote_qty.into(),
+            fee.into(),
+            fill.fee_asset.as_str().into(),
+            fill.maker.into(),
+            fill.venue_ns.into(),
+            seq.into(),
+        ]);
+        self.outbox(seq, ts, account, order.terms.mode.as_str(), "FILL", payload);
+    }
+
+    fn outbox(&mut self, seq: Seq, ts: Nanos, account: &str, mode: &str, kind: &str, payload: String) {
+        self.table("outbox").push([seq.into(), account.into(), mode.into(), kind.into(), payload.into(), ts.into()]);
+    }
+
+    fn alarm_or_kill(&mut self, seq: Seq, ts: Nanos, record: &Record) {
+        match record {
+            Record::Illegal(body) => self.table("alarms").push([
+                seq.into(),
+                (body.order != 0).then_some(body.order).into(),
+                record.name().into(),
+                body.event.as_str().into(),
+                body.text.as_str().into(),
+                ts.into(),
+            ]),
+            Record::Parked(body) => self.table("alarms").push([
+                seq.into(),
+                Cell::Null,
+                record.name().into(),
+                body.code.as_str().into(),
+                body.report.as_str().into(),
+                ts.into(),
+            ]),
+            Record::KillOn(body) => self.table("kill_switch_events").push([
+                seq.into(),
+                body.scope.as_str().into(),
+                body.target.as_str().into(),
+                true.into(),
+                u32::from(body.level).into(),
+                body.reason.as_str().into(),
+                body.by.as_str().into(),
+                body.source.as_str().into(),
+                ts.into(),
+            ]),
+            Record::KillOff(body) => self.table("kill_switch_events").push([
+                seq.into(),
+                body.scope.as_str().into(),
+                body.target.as_str().into(),
+                false.into(),
+                0_u32.into(),
+                "".into(),
+                body.by.as_str().into(),
+                body.source.as_str().into(),
+                ts.into(),
+            ]),
+            _ => {}
+        }
+    }
+
+    fn administration(&mut self, state: &State, seq: Seq, ts: Nanos, record: &Record) {
+        match record {
+            Record::SessionOpened(body) => self.table("sessions").push([
+                seq.into(),
+                body.venue.as_str().into(),
+                body.mode.as_str().into(),
+                body.pid.into(),
+                ts.into(),
+            ]),
+            Record::AccountCreated(body) => {
+                self.table("accounts").push([body.name.as_str().into(), ts.into(), seq.into()]);
+            }
+            Record::BalanceAdjusted(body) => {
+                let payload = format!(r#"{{"asset":"{}","delta":"{}"}}"#, body.asset, body.delta);
+                self.outbox(seq, ts, account(state, body.account), body.mode.as_str(), record.name(), payload);
+            }
+            Record::KeyCreated(body) => self.table("api_keys").push([
+                body.key.into(),
+                account(state, body.account).into(),
+                body.owner.as_str().into(),
+                body.name.as_str().into(),
+                body.token_sha256.as_slice().into(),
+                scopes(body.scopes).into(),
+                body.rate_per_second.into(),
+                ts.into(),
+                body.expires_at.into(),
+                seq.into(),
+            ]),
+            Record::KeyRevoked(body) => {
+                self.table("api_keys_revoked").push([body.key.into(), ts.into(), seq.into()]);
+            }
+            Record::InstrumentSet(body) => {
+                let filters = format!(
+                    r#"{{"minPrice":"{}","maxPrice":"{}","tickSize":"{}","minQty":"{}","maxQty":"{}","stepSize":"{}","marketMaxQty":"{}","minNotional":"{}","maxNotional":"{}"}}"#,
+                    body.min_price, body.max_price, body.tick, body.min_qty, body.max_qty, body.step,
+                    body.market_max_qty, body.min_notional, body.max_notional
+                );
+                self.table("instruments").push([
+                    body.symbol.as_str().into(),
+                    body.base.as_str().into(),
+                    body.quote.as_str().into(),
+                    body.status.as_str().into(),
+                    filters.into(),
+                    seq.into(),
+                ]);
+            }
+            Record::LimitsSet(body) => self.table("limits").push([
+                body.version.into(),
+                body.account.map(|id| account(state, id)).into(),
+                body.max_order_qty.map(|value| value.to_string()).into(),
+                body.max_order_notional.map(|value| value.to_string()).into(),
+                body.max_open_orders.into(),
+                body.by.as_str().into(),
+                body.reason.as_str().into(),
+                ts.into(),
+            ]),
+            _ => {}
+        }
+    }
+
+    /// The order rows as the state stands after the batch; `None` when nothing was added.
+    pub fn finish(mut self, py: Python<'_>, state: &State, head: EventHash) -> PyResult<Option<Rows>> {
+        let Some(last) = self.last else { return Ok(None) };
+        for id in std::mem::take(&mut self.touched) {
+            let Some(order) = state.order(id) else { continue };
+            let terms = &order.terms;
+            let row = [
+                id.into(),
+                account(state, terms.account).into(),
+                terms.client_order_id.as_deref().into(),
+                order.idempotency_key().into(),
+                terms.mode.as_str().into(),
+                symbol(state, terms.instrument).into(),
+                terms.side.as_str().into(),
+                terms.ord_type.as_str().into(),
+                terms.time_in_force.as_str().into(),
+                terms.qty.to_string().into(),
+                terms.price.map(|price| price.to_string()).into(),
+                order.status().as_str().into(),
+                order.cum_qty.to_string().into(),
+                order.cum_quote.to_string().into(),
+                order.average_price().map(|price| price.to_string()).into(),
+                order.rejected_by().map(|by| by.as_str()).into(),
+                (!order.reason.is_empty()).then_some(&*order.reason).into(),
+                terms.strategy_id.as_deref().into(),
+                order.venue_order_id.as_deref().into(),
+                order.received_at.into(),
+                self.durable.get(&id).copied().into(),
+                order.submit.map(|submit| submit.at).into(),
+                order.acked_at.into(),
+                order.updated_at.into(),
+                order.last_seq.into(),
+            ];
+            self.table("orders").push(row);
+        }
+        let tables = PyDict::new(py);
+        for (name, table) in self.tables {
+            tables.set_item(name, table.into_python(py)?)?;
+        }
+        Ok(Some(Rows {
+            first_seq: self.first_seq,
+            last_seq: last.last_seq,
+            epoch: last.epoch,
+            chunk_hash: last.hash,
+            event_hash: head,
+            tables: tables.unbind(),
+        }))
+    }
+}
+
+/// SHA-256 over the previous head, the sequence (8 bytes, big-endian), the kind, a zero byte, and the payload.
+pub fn chain(head: &EventHash, seq: Seq, kind: &str, payload: &str) -> EventHash {
+    let mut hash = Sha256::new();
+    hash.update(head);
+    hash.update(seq.to_be_bytes());
+    hash.update(kind.as_bytes());
+    hash.update([0]);
+    hash.update(payload.as_bytes());
+    hash.finalize().into()
+}
+
+fn account(state: &State, id: u32) -> &str {
+    state.account(id).map_or("", |account| account.name.as_str())
+}
+
+fn symbol(state: &State, id: u32) -> &str {
+    state.instrument(id).map_or("", |instrument| instrument.symbol.as_str())
+}
+
+fn scopes(bits: u32) -> String {
+    let words: Vec<_> = Scope::ALL.iter().filter(|scope| bits & (1 << **scope as u8) != 0).map(|scope| scope.as_str()).collect();
+    words.join(",")
+}
+
+/// What one batch of whole chunks means for Postgres.
+#[pyclass(frozen, module = "ordergate._core")]
+pub struct Rows {
+    #[pyo3(get)]
+    first_seq: Seq,
+    #[pyo3(get)]
+    last_seq: Seq,
+    #[pyo3(get)]
+    epoch: u32,
+    chunk_hash: [u8; 16],
+    event_hash: EventHash,
+    /// Table name -> columns.
+    #[pyo3(get)]
+    tables: Py<PyDict>,
+}
+
+#[pymethods]
+impl Rows {
+    #[getter]
+    fn chunk_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.chunk_hash)
+    }
+
+    #[getter]
+    fn event_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.event_hash)
+    }
+}

@@ -1,0 +1,79 @@
+//! Venue sessions, their reports, and the kill switch.
+
+use crate::gateway::Gateway;
+use ordergate_core::record::{KillOff, KillOn};
+use ordergate_core::report::decode_reports;
+use ordergate_core::terms::{KillScope, Mode, OrderId, Seq, SessionId};
+use pyo3::prelude::*;
+
+fn scope(word: &str) -> PyResult<KillScope> {
+    KillScope::parse(word).ok_or_else(|| Gateway::misuse(format!("unknown kill scope {word}")))
+}
+
+#[pymethods]
+impl Gateway {
+    /// Journals a new session, which ends every older one of that venue: (session, last sequence now).
+    fn open_session(&mut self, venue: &str, mode: &str, pid: u32) -> PyResult<(SessionId, Seq)> {
+        let mode = Mode::parse(mode).ok_or_else(|| Self::misuse(format!("unknown mode {mode}")))?;
+        let session = self.command(|engine, now| engine.open_session(venue, mode, pid, now))?;
+        let session = session.map_err(|refused| Self::misuse(refused.detail))?;
+        Ok((session, self.engine.state().last_seq()))
+    }
+
+    /// The socket is gone: nothing more is started for it.
+    fn close_session(&mut self, session: SessionId) {
+        self.engine.close_session(session);
+    }
+
+    /// Applies one frame of reports and prices; ids of the orders that changed. Stale sessions change nothing.
+    fn reports(&mut self, session: SessionId, frame: &[u8]) -> PyResult<Vec<OrderId>> {
+        let reports = decode_reports(frame).map_err(|error| Self::misuse(error.to_string()))?;
+        self.command(|engine, now| reports.iter().try_for_each(|report| engine.report(session, report, now)))?;
+        Ok(self.engine.take_changed())
+    }
+
+    /// The attached session.
+    fn session_of(&self, venue: &str) -> Option<SessionId> {
+        self.engine.session(venue)
+    }
+
+    /// A good reading of the kill switch was taken just now.
+    fn kill_reading(&mut self) {
+        self.engine.kill_reading(self.clock.now());
+    }
+
+    /// Journals KILL_ON: in force at once; unsent orders of the scope end as KILLED.
+    fn kill_on(&mut self, scope: &str, target: &str, level: u8, reason: &str, by: &str, source: &str) -> PyResult<Seq> {
+        let kill = KillOn {
+            scope: self::scope(scope)?,
+            target: target.to_owned(),
+            level,
+            reason: reason.to_owned(),
+            by: by.to_owned(),
+            source: source.to_owned(),
+        };
+        self.command(|engine, now| engine.kill_on(kill, now))?.map_err(|refused| Self::misuse(refused.detail))
+    }
+
+    /// Journals KILL_OFF.
+    fn kill_off(&mut self, scope: &str, target: &str, by: &str, source: &str) -> PyResult<Seq> {
+        let off = KillOff {
+            scope: self::scope(scope)?,
+            target: target.to_owned(),
+            by: by.to_owned(),
+            source: source.to_owned(),
+        };
+        self.command(|engine, now| engine.kill_off(off, now))?.map_err(|refused| Self::misuse(refused.detail))
+    }
+
+    /// (level, reason, sequence of KILL_ON) while killed.
+    fn kill_state(&self, scope: &str, target: &str) -> PyResult<Option<(u8, String, Seq)>> {
+        let kill = self.engine.state().kill(self::scope(scope)?, target);
+        Ok(kill.map(|kill| (kill.level, kill.reason.clone(), kill.seq)))
+    }
+
+    /// Journals REDIS_BOUND with our install id.
+    fn bind_redis(&mut self) -> PyResult<Seq> {
+        self.command(|engine, now| engine.bind_redis(now))
+    }
+}
