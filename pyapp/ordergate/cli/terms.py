@@ -1,0 +1,53 @@
+"""What the commands share: the option for the data directory, and how they say no."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from ordergate.config import Paths
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+EXIT_USAGE = 2
+
+
+def data_dir_option(command: Command) -> Command:
+    """`--data-dir DIR`, given to the command as `paths`."""
+    option = click.option(
+        "--data-dir",
+        "paths",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".ordergate"),
+        envvar="ORDERGATE_DATA_DIR",
+        show_default="./.ordergate",
+        show_envvar=True,
+        metavar="DIR",
+        callback=lambda _context, _parameter, value: Paths(value),
+        help="Where everything of this gateway is kept.",
+    )
+    return option(command)
+
+
+def refuse(message: str, code: int = EXIT_USAGE) -> NoReturn:
+    """Ends the command with a message for people."""
+    click.echo(f"ordergate: {message}", err=True)
+    sys.exit(code)
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """A table for a person; tab-separated lines for a program that reads our output."""
+    if not sys.stdout.isatty():
+        for row in [columns, *rows]:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

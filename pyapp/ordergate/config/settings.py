@@ -1,0 +1,296 @@
+"""Settings: what can be set, from which places, and what is wrong with what was set.
+
+Later places win: the defaults here, `ordergate.toml` in the data directory, then the environment
+(`ORDERGATE_<SECTION>__<KEY>`; `DATABASE_URL` and `REDIS_URL` stand for the two URLs). A secret may also be named by
+`<key>_file`, so that it need not stand in a file that others read or in the environment.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+PREFIX: Final = "ORDERGATE_"
+URL_VARIABLES: Final = {"DATABASE_URL": "postgres.url", "REDIS_URL": "redis.url"}
+SECRETS: Final = frozenset({"postgres.url", "redis.url"})
+
+PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Http(msgspec.Struct, frozen=True):
+    """Where the gateway answers."""
+
+    host: Text = "127.0.0.1"
+    port: PortNumber = 3000
+
+
+class Postgres(msgspec.Struct, frozen=True):
+    """No `url`: ordergate runs its own server. `bin_dir`: the server programs to use for that."""
+
+    url: Text | None = None
+    bin_dir: Text | None = None
+
+
+class Redis(msgspec.Struct, frozen=True):
+    """No `url`: ordergate runs its own Valkey. `port`: its loopback port (6379: another one when that is taken)."""
+
+    url: Text | None = None
+    port: PortNumber = 6379
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """Sizes of the journal: a segment's file in MiB, and records between two state hashes."""
+
+    segment_mib: Annotated[int, Meta(ge=1, le=1024)] = 64
+    state_hash_every: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+
+
+class Paper(msgspec.Struct, frozen=True):
+    """The PAPER venue: price source (`synthetic` or `replay:<dir>`), answer latency, fee as a fraction, seed, speed."""
+
+    prices: Text = "synthetic"
+    latency_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
+    fee_rate: Text = "0.001"
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
+    replay_speed: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+
+
+class Log(msgspec.Struct, frozen=True):
+    """How much the processes write into the log directory."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything that can be set; each value has been checked."""
+
+    http: Http = Http()
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    journal: Journal = Journal()
+    paper: Paper = Paper()
+    log: Log = Log()
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong: which setting, where it was set, and why it cannot be used."""
+
+    setting: str
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.setting} ({self.place}): {self.reason}"
+
+
+class SettingsError(Exception):
+    """At least one setting is wrong: all of them are in `problems`."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A value as found, and where."""
+
+    raw: Any
+    place: str
+
+
+SECTIONS: Final[dict[str, type[msgspec.Struct]]] = get_type_hints(Settings)
+TYPES: Final[dict[str, Any]] = {
+    f"{section}.{key}": hint
+    for section, struct in SECTIONS.items()
+    for key, hint in get_type_hints(struct, include_extras=True).items()
+}
+
+
+def load_settings(
+    data_dir: str | os.PathLike[str],
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The checked settings of a data directory. Raises SettingsError with every problem found, not only the first."""
+    return read_settings(data_dir, file=file, environment=environment)[0]
+
+
+def read_settings(
+    data_dir: str | os.PathLike[str],
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """Like `load_settings`, with the place that each setting which is not a default came from."""
+    problems: list[Problem] = []
+    found = _from_file(Path(data_dir) / "ordergate.toml", False, problems) if file is None else {}
+    if file is not None:
+        found = _from_file(file, True, problems)
+    found |= _from_environment(os.environ if environment is None else environment, problems)
+    found = _with_secret_files(found, problems)
+    good: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, value in found.items():
+        section, _, key = name.partition(".")
+        try:
+            good[section][key] = _checked(name, value.raw)
+        except ValueError as error:
+            problems.append(Problem(name, value.place, str(error)))
+    if problems:
+        raise SettingsError(problems)
+    sections: dict[str, Any] = {section: SECTIONS[section](**values) for section, values in good.items()}
+    return Settings(**sections), {name: value.place for name, value in found.items()}
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Every effective setting as text, secrets masked."""
+    values: dict[str, str] = {}
+    for section in SECTIONS:
+        for key in SECTIONS[section].__struct_fields__:
+            value = getattr(getattr(settings, section), key)
+            name = f"{section}.{key}"
+            values[name] = _masked(value) if name in SECRETS and value else msgspec.json.encode(value).decode()
+    return values
+
+
+def _from_file(file: Path, required: bool, problems: list[Problem]) -> dict[str, Value]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=str)
+    except FileNotFoundError:
+        if required:
+            problems.append(Problem("file", str(file), "does not exist"))
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(Problem("file", str(file), f"cannot be read: {getattr(error, 'strerror', None) or error}"))
+        return {}
+    found: dict[str, Value] = {}
+    for section, table in document.items():
+        if section in SECTIONS and isinstance(table, dict):
+            for key, raw in table.items():
+                _accept(f"{section}.{key}", Value(raw, str(file)), found, problems)
+        elif section in SECTIONS:
+            problems.append(Problem(section, str(file), f"is a section: write it as [{section}]"))
+        else:
+            problems.append(Problem(section, str(file), "unknown section" + _meant(section, SECTIONS)))
+    return found
+
+
+def _from_environment(environment: Mapping[str, str], problems: list[Problem]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for variable, name in URL_VARIABLES.items():
+        if environment.get(variable):
+            found[name] = Value(environment[variable], variable)
+    for variable, raw in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        section, double, key = variable.removeprefix(PREFIX).lower().partition("__")
+        if double:
+            _accept(f"{section}.{key}", Value(raw, variable), found, problems)
+        elif section.replace("_", ".", 1) in TYPES:
+            right = PREFIX + variable.removeprefix(PREFIX).replace("_", "__", 1)
+            problems.append(Problem(section.replace("_", ".", 1), variable, f"not read: write it as {right}"))
+    return found
+
+
+def _accept(name: str, value: Value, found: dict[str, Value], problems: list[Problem]) -> None:
+    if name in TYPES or name.removesuffix("_file") in SECRETS:
+        found[name] = value
+    else:
+        problems.append(Problem(name, value.place, "unknown setting" + _meant(name, TYPES)))
+
+
+def _meant(name: str, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _with_secret_files(found: dict[str, Value], problems: list[Problem]) -> dict[str, Value]:
+    result = {name: value for name, value in found.items() if name in TYPES}
+    for name in sorted(found.keys() - result.keys()):
+        value, target = found[name], name.removesuffix("_file")
+        try:
+            secret = Path(str(value.raw)).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            problems.append(Problem(name, value.place, f"missing secret: {value.raw} cannot be read: {reason}"))
+            continue
+        if not secret:
+            problems.append(Problem(name, value.place, f"missing secret: {value.raw} is empty"))
+        elif target in result and result[target].place not in URL_VARIABLES:
+            problems.append(Problem(name, value.place, f"{target} is set as well ({result[target].place}): keep one"))
+        elif target not in result:
+            result[target] = Value(secret, f"{value.place}: {value.raw}")
+    return result
+
+
+def _checked(name: str, raw: Any) -> Any:
+    if name in SECRETS and raw == "":
+        raise ValueError("missing secret: it is empty")
+    try:
+        value = msgspec.convert(raw, TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        told = "the value" if name in SECRETS else repr(raw)
+        raise ValueError(f"{told}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    if name in CHECKS and value is not None:
+        CHECKS[name](value)
+    return value
+
+
+def _check_fee_rate(text: str) -> None:
+    try:
+        rate = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r}: expected a decimal fraction such as 0.001") from None
+    exponent = rate.as_tuple().exponent
+    if not rate.is_finite() or not isinstance(exponent, int) or not 0 <= rate < 1 or exponent < -8:
+        raise ValueError(f"{text!r}: expected a fraction of at least 0, below 1, with at most 8 decimals")
+
+
+def _check_prices(text: str) -> None:
+    source, _, rest = text.partition(":")
+    directory = rest.partition("?")[0]  # options follow, checked where they are read
+    if text == "synthetic":
+        return
+    if source != "replay" or not directory:
+        raise ValueError(f"{text!r}: expected synthetic or replay:<directory>")
+    if not Path(directory).is_dir():
+        raise ValueError(f"{text!r}: {os.path.abspath(directory)} is not a directory")
+
+
+def _check_directory(text: str) -> None:
+    if not Path(text).is_dir():
+        raise ValueError(f"{text!r}: not a directory")
+
+
+def _check_url(*schemes: str) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        if text.partition("://")[0] not in schemes or "://" not in text:
+            raise ValueError("expected a URL that begins with " + " or ".join(f"{scheme}://" for scheme in schemes))
+
+    return check
+
+
+CHECKS: Final[dict[str, Callable[[Any], None]]] = {
+    "postgres.url": _check_url("postgresql", "postgres"),
+    "postgres.bin_dir": _check_directory,
+    "redis.url": _check_url("redis", "rediss", "unix"),
+    "paper.fee_rate": _check_fee_rate,
+    "paper.prices": _check_prices,
+}
+
+
+def _masked(url: str) -> str:
+    """A URL without its password; the rest helps to see which server is meant."""
+    scheme, _, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    place, question, query = place.partition("?")
+    kept = "&".join(part for part in query.split("&") if not part.startswith(("password=", "sslpassword=")))
+    return f"{scheme}://{user}{':***' if colon else ''}{at}{place}{question}{kept}"

@@ -1,0 +1,1 @@
+"""The gateway process: the only writer of the journal, with its HTTP server, venue sessions and kill switch."""

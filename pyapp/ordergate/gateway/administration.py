@@ -1,0 +1,244 @@
+"""The table of administration verbs, shared by the admin socket and by the CLI when no gateway runs.
+
+Every change is a journal record. `execute` returns after the append: whoever answers waits for the flush.
+"""
+
+import hashlib
+import re
+import secrets
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ordergate import _core
+
+TOKEN_PREFIX: Final = "og_"
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SECRET_CHARACTERS: Final = 43  # 62**43 > 2**256
+_CHECK_CHARACTERS: Final = 6  # 62**6 > 2**32
+# Stand in `instruments.toml` beside the filters, for the PAPER venue's price source.
+_OF_THE_VENUE: Final = frozenset({"openingPrice"})
+_amount = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,8})?").fullmatch
+_asset = re.compile(r"[A-Z0-9]{1,20}").fullmatch
+
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """An administration request that cannot be carried out: (code, detail)."""
+
+
+class _Arguments(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    pass
+
+
+class AccountsCreate(_Arguments):
+    """A new account; `paper` is what it starts with, by asset."""
+
+    name: str
+    paper: dict[str, str] = {}
+
+
+class KeysCreate(_Arguments):
+    """A new API key. `rate_per_second` 0 means no limit; `expires_at` is RFC 3339."""
+
+    account: str
+    owner: str
+    name: str
+    scopes: list[str]
+    rate_per_second: int
+    expires_at: str | None = None
+
+
+class KeysRevoke(_Arguments):
+    """The key that is no longer accepted."""
+
+    id: int
+
+
+class InstrumentsLoad(_Arguments):
+    """Instruments with their filters; those that did not change are not journaled again."""
+
+    instruments: list[dict[str, str]]
+
+
+class LimitsSet(_Arguments):
+    """Limits of one account, or of the firm when `account` is absent; an absent limit is no limit."""
+
+    by: str
+    reason: str
+    account: str | None = None
+    max_order_qty: str | None = None
+    max_order_notional: str | None = None
+    max_open_orders: int | None = None
+
+
+class KillChange(_Arguments):
+    """Who stops or starts trading, and why."""
+
+    by: str
+    reason: str = "no reason given"
+
+
+class Nothing(_Arguments):
+    """No arguments."""
+
+
+Arguments = TypeVar("Arguments", bound=_Arguments)
+
+
+def make_token() -> str:
+    """A new API token: `og_`, 256 random bits in base 62, and a checksum that lets scanners recognise a leaked one."""
+    body = TOKEN_PREFIX + _base62(secrets.randbits(256), _SECRET_CHARACTERS)
+    return body + _base62(zlib.crc32(body.encode()), _CHECK_CHARACTERS)
+
+
+def is_token(text: str) -> bool:
+    """Whether the text has a token's shape and checksum. Says nothing about whether it is accepted."""
+    body, check = text[:-_CHECK_CHARACTERS], text[-_CHECK_CHARACTERS:]
+    return (
+        len(text) == len(TOKEN_PREFIX) + _SECRET_CHARACTERS + _CHECK_CHARACTERS
+        and text.startswith(TOKEN_PREFIX)
+        and _base62(zlib.crc32(body.encode()), _CHECK_CHARACTERS) == check
+    )
+
+
+def execute(gateway: _core.Gateway, verb: str, args: Json) -> Json:
+    """Carries out one verb: `{"ok": …}` or `{"error": {"code", "detail"}}`. What was journaled is not yet durable."""
+    row = VERBS.get(verb)
+    if row is None:
+        return error("unknown_verb", f"There is no verb {verb[:64]!r}; known: {', '.join(sorted(VERBS))}.")
+    model, action = row
+    try:
+        return {"ok": action(gateway, convert(args, model))}
+    except Refused as refused:
+        return error(*refused.args)
+    except ValueError as invalid:  # the engine's own words
+        return error("invalid_field", str(invalid))
+
+
+def convert(args: Json, model: type[Arguments]) -> Arguments:
+    """The arguments of a verb. Raises Refused, naming the field."""
+    try:
+        return msgspec.convert(args, model)
+    except msgspec.ValidationError as invalid:
+        raise Refused("invalid_field", str(invalid)) from None
+
+
+def error(code: str, detail: str) -> Json:
+    """An answer that refuses."""
+    return {"error": {"code": code, "detail": detail}}
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def _accounts_create(gateway: _core.Gateway, args: AccountsCreate) -> Json:
+    # Everything is checked before the first record: a half-made account would stay.
+    for asset, amount in args.paper.items():
+        if _asset(asset) is None or _amount(amount) is None:
+            raise Refused("invalid_field", f"paper: {asset}={amount} is not an asset with a decimal amount")
+    gateway.create_account(args.name)
+    for asset, amount in args.paper.items():
+        gateway.adjust_balance(args.name, "PAPER", asset, amount, "opening balance")
+    return {"account": args.name}
+
+
+def _accounts_list(gateway: _core.Gateway, args: Nothing) -> Any:
+    return msgspec.json.decode(gateway.accounts())
+
+
+def _keys_create(gateway: _core.Gateway, args: KeysCreate) -> Json:
+    if not 0 <= args.rate_per_second <= 1_000_000:
+        raise Refused("invalid_field", "ratePerSecond must be 0 to 1,000,000")
+    expires_ns = None if args.expires_at is None else _journal_time(gateway, args.expires_at)
+    token = make_token()
+    digest = hashlib.sha256(token.encode()).digest()
+    key = gateway.create_key(args.account, args.owner, args.name, digest, args.scopes, args.rate_per_second, expires_ns)
+    return {"id": key, "token": token}
+
+
+def _journal_time(gateway: _core.Gateway, text: str) -> int:
+    """Journal time runs beside the wall clock: what is asked for is so far from now on either."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused("invalid_field", f"expiresAt: {text!r} is not RFC 3339") from None
+    if moment.tzinfo is None:
+        raise Refused("invalid_field", "expiresAt needs a time zone")
+    left = moment - datetime.now(UTC)
+    if left.total_seconds() <= 0:
+        raise Refused("invalid_field", "expiresAt has passed")
+    return gateway.now_ns() + int(left.total_seconds() * 1_000_000_000)
+
+
+def _keys_list(gateway: _core.Gateway, args: Nothing) -> Any:
+    return msgspec.json.decode(gateway.keys())
+
+
+def _keys_revoke(gateway: _core.Gateway, args: KeysRevoke) -> Json:
+    return {"seq": gateway.revoke_key(args.id)}
+
+
+def _instruments_load(gateway: _core.Gateway, args: InstrumentsLoad) -> Json:
+    changed = []
+    for fields in args.instruments:
+        terms = {name: value for name, value in fields.items() if name not in _OF_THE_VENUE}
+        if gateway.set_instrument(terms):
+            changed.append(fields.get("symbol", ""))
+    return {"changed": changed}
+
+
+def _limits_set(gateway: _core.Gateway, args: LimitsSet) -> Json:
+    return {
+        "seq": gateway.set_limits(
+            args.account, args.max_order_qty, args.max_order_notional, args.max_open_orders, args.by, args.reason
+        )
+    }
+
+
+def _kill_on(gateway: _core.Gateway, args: KillChange) -> Json:
+    return {"seq": gateway.kill_on("global", "", 1, args.reason, args.by, "admin")}
+
+
+def _kill_off(gateway: _core.Gateway, args: KillChange) -> Json:
+    if gateway.kill_state("global", "") is None:
+        return {"seq": 0}
+    return {"seq": gateway.kill_off("global", "", args.by, "admin")}
+
+
+def _kill_status(gateway: _core.Gateway, args: Nothing) -> Json:
+    state = gateway.kill_state("global", "")
+    if state is None:
+        return {"killed": False}
+    level, reason, seq = state
+    return {"killed": True, "level": level, "reason": reason, "seq": seq}
+
+
+def _status(gateway: _core.Gateway, args: Nothing) -> Json:
+    return dict(gateway.status())
+
+
+Action = Callable[[_core.Gateway, Any], Any]
+VERBS: Final[dict[str, tuple[type[_Arguments], Action]]] = {
+    "accounts.create": (AccountsCreate, _accounts_create),
+    "accounts.list": (Nothing, _accounts_list),
+    "instruments.load": (InstrumentsLoad, _instruments_load),
+    "keys.create": (KeysCreate, _keys_create),
+    "keys.list": (Nothing, _keys_list),
+    "keys.revoke": (KeysRevoke, _keys_revoke),
+    # Without a gateway these journal only: a key at Redis has its say at the next start.
+    "kill.off": (KillChange, _kill_off),
+    "kill.on": (KillChange, _kill_on),
+    "kill.status": (Nothing, _kill_status),
+    "limits.set": (LimitsSet, _limits_set),
+    "status": (Nothing, _status),
+}

@@ -1,0 +1,209 @@
+"""Reads the kill switch every 100 ms and carries out what its table says (`kill_switch.decide`)."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from ordergate import _core
+from ordergate.gateway.kill_switch import Action, Key, Observation, Outage, SwitchState, decide, read_key, write_key
+from ordergate.gateway.redis_link import TIMEOUT_SECONDS, LinkError, RedisLink, connect
+
+POLL_SECONDS: Final = 0.1
+READING_SECONDS_MAX: Final = 0.2
+"""A slower poll decides, but does not count as fresh: what it read may be as old as it took."""
+SCOPE: Final = ("global", "")
+_GOOD: Final = frozenset({Action.KILL, Action.STAY, Action.OPEN, Action.REWRITE})
+_OWN_KILLS: Final = frozenset(
+    {Action.KILL_UNREACHABLE, Action.KILL_RESTARTED, Action.KILL_FOREIGN, Action.KILL_STATE_LOST}
+)
+# What these found out has to be judged again before anything else happens.
+_AGAIN: Final = frozenset({Action.BIND, Action.KILL_RESTARTED})
+_log = logging.getLogger("ordergate.kill")
+
+
+class KillPoller:
+    """The global kill switch at level L1. Redis, the admin socket and the table meet here, one at a time."""
+
+    def __init__(self, gateway: _core.Gateway, url: str, exit_foreign: Callable[[str], None]) -> None:
+        self._gateway = gateway
+        self._url = url
+        self._exit_foreign = exit_foreign
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()
+        self._link: RedisLink | None = None
+        self._run_id: str | None = None
+        self._active_seen = False
+        self._own_kill_at = float("-inf")
+        self._outage = Outage(last_end=self._loop.time())
+        self._waiting: list[asyncio.Future[None]] = []
+        self.problem = ""
+        """Why Redis cannot be read; empty when it can."""
+
+    async def run(self) -> None:
+        """Polls until it is cancelled."""
+        try:
+            while True:
+                began = self._loop.time()
+                action = await self.poll()
+                if action not in _AGAIN:
+                    await asyncio.sleep(max(0.0, POLL_SECONDS - (self._loop.time() - began)))
+        finally:
+            await self._drop()
+
+    async def poll(self) -> Action:
+        """One observation and what follows from it."""
+        async with self._turn:
+            began = self._loop.time()
+            seen = await self._observe(began)
+            action = decide(seen, self._state())
+            await self._carry_out(action, seen)
+            if action in _GOOD and self._loop.time() - began <= READING_SECONDS_MAX:
+                self._gateway.kill_reading()
+                waiting, self._waiting = self._waiting, []
+                for future in waiting:
+                    if not future.done():
+                        future.set_result(None)
+            return action
+
+    async def next_reading(self, seconds: float) -> bool:
+        """Waits at most `seconds` for a good reading; whether there was one."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(future)
+        done, _ = await asyncio.wait((future,), timeout=seconds)
+        if not done:
+            future.cancel()
+        return bool(done)
+
+    async def activate(self, reason: str, by: str, source: str) -> int:
+        """KILL_ON: in force in memory at once, then written to Redis; its sequence. Never waits for a flush."""
+        seq = self._kill(reason, by, source)
+        # The table finds the key absent and writes it, unless that Redis is another's.
+        await self.poll()
+        return seq
+
+    async def clear(self, by: str, source: str) -> str:
+        """KILL_OFF: removes the key first, so that the next poll agrees. Empty, or why it was refused."""
+        async with self._turn:
+            seen = await self._observe(self._loop.time())
+            action = decide(seen, self._state())
+            if action not in _GOOD or self._link is None:
+                await self._carry_out(action, seen)
+                return self.problem or action.value
+            try:
+                await self._link.delete_key()
+            except LinkError as error:
+                await self._lost(error)
+                return self.problem
+            if self._gateway.kill_state(*SCOPE) is not None:
+                self._gateway.kill_off(*SCOPE, by, source)
+            return ""
+
+    def _state(self) -> SwitchState:
+        return SwitchState(
+            install=self._gateway.install,
+            bound=self._gateway.redis_bound,
+            killed=self._gateway.kill_state(*SCOPE) is not None,
+            kill_age_seconds=self._loop.time() - self._own_kill_at,
+            run_id=self._run_id,
+            active_seen=self._active_seen,
+        )
+
+    async def _observe(self, began: float) -> Observation:
+        allowed = TIMEOUT_SECONDS
+        try:
+            if self._link is None:
+                allowed = 3 * TIMEOUT_SECONDS  # connecting, two questions, the poll
+                self._link = await connect(self._url)
+                self._active_seen = False
+            key, sentinel = await self._link.poll()
+        except LinkError as error:
+            await self._lost(error)
+            failed_for = self._outage.failed(began, self._loop.time(), allowed)
+            return Observation(readable=False, unreadable_seconds=failed_for)
+        self._outage.good(self._loop.time())
+        if self.problem:
+            _log.warning("redis can be read again")
+            self.problem = ""
+        meaning, reason, by = read_key(key)
+        return Observation(
+            readable=True,
+            run_id=self._link.run_id,
+            sentinel=None if sentinel is None else sentinel.decode("utf-8", "replace"),
+            key=meaning,
+            reason=reason,
+            by=by,
+        )
+
+    async def _carry_out(self, action: Action, seen: Observation) -> None:
+        """First in memory, then at Redis: a kill is in force before anything can fail."""
+        if action in _OWN_KILLS:
+            self._kill_once(action.value)
+        elif action is Action.KILL:
+            self._gateway.kill_on(*SCOPE, 1, seen.reason, seen.by, "redis")
+            _log.warning("killed by %s: %s", seen.by, seen.reason)
+        elif action is Action.OPEN:
+            self._gateway.kill_off(*SCOPE, "operator", "redis")
+            _log.warning("the kill key was deleted: open")
+        elif action is Action.EXIT_FOREIGN:
+            self._exit_foreign(
+                f"redis holds the kill switch of install {seen.sentinel}, ours is {self._gateway.install}: "
+                "point REDIS_URL to a server or database of its own"
+            )
+        if self._link is None:
+            return
+        self._run_id = self._link.run_id
+        try:
+            await self._write(action, seen, self._link)
+        except LinkError as error:
+            await self._lost(error)
+
+    async def _write(self, action: Action, seen: Observation, link: RedisLink) -> None:
+        install = self._gateway.install
+        if action is Action.BIND:
+            # Ours, or written by somebody in between: then the next poll tells.
+            if seen.sentinel == install or await link.write_sentinel(install):
+                self._gateway.bind_redis()
+        elif action is Action.KILL_STATE_LOST:
+            await link.write_sentinel(install)
+            await self._rewrite(link)
+        elif action is Action.REWRITE:
+            await self._rewrite(link)
+        elif seen.key is Key.ACTIVE and action in _GOOD:
+            self._active_seen = True
+            if await link.persist_key():
+                _log.warning("the kill key had a time to live: removed")
+
+    def _kill_once(self, reason: str) -> None:
+        killed = self._gateway.kill_state(*SCOPE)
+        if killed is None or killed[1] != reason:
+            self._kill(reason, "gateway", "redis")
+
+    def _kill(self, reason: str, by: str, source: str) -> int:
+        self._own_kill_at = self._loop.time()
+        _log.warning("killed by %s: %s", by, reason)
+        return self._gateway.kill_on(*SCOPE, 1, reason, by, source)
+
+    async def _rewrite(self, link: RedisLink) -> None:
+        """Brings a kill to Redis; when that fails, the next poll finds the key absent and writes it again."""
+        killed = self._gateway.kill_state(*SCOPE)
+        if killed is None:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if await link.write_key(write_key(killed[1], now, "ordergate")):
+            self._active_seen = True
+
+    async def _lost(self, error: LinkError) -> None:
+        if not self.problem:
+            _log.warning("redis cannot be read: %s", error)
+        self.problem = f"redis cannot be read: {error}"
+        await self._drop()
+
+    async def _drop(self) -> None:
+        link, self._link = self._link, None
+        self._active_seen = False
+        if link is not None:
+            with contextlib.suppress(Exception):
+                await link.close()

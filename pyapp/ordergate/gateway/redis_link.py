@@ -1,0 +1,131 @@
+"""One connection to Redis that never reconnects by itself: whoever holds it knows that it is the same server process.
+
+After any error the link is dead for good; the next one is made by `connect`, which reads `run_id` again.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from ordergate.gateway.kill_switch import KEY, SENTINEL, Key, read_key
+
+TIMEOUT_SECONDS: Final = 0.3
+"""For connecting, and for each exchange."""
+
+
+class LinkError(Exception):
+    """Redis cannot be read, or what it says cannot be used; the link is dead."""
+
+
+class RedisLink:
+    """A connected link; made by `connect` only."""
+
+    __slots__ = ("_connection", "run_id")
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+        self.run_id = ""
+
+    async def poll(self) -> tuple[bytes | None, bytes | None]:
+        """(kill key, sentinel), read in one transaction. GET, since MGET would hide a wrong type."""
+        *_, values = await self._exchange(("MULTI",), ("GET", KEY), ("GET", SENTINEL), ("EXEC",))
+        if not isinstance(values, list) or len(values) != 2:
+            raise await self._dead("EXEC gave no two values")
+        for value in values:
+            if isinstance(value, Exception):
+                raise await self._dead(str(value))
+        key, sentinel = values
+        return key, sentinel
+
+    async def write_key(self, value: bytes) -> bool:
+        """Sets the key only while it is absent or `active:false`: an operator's own SET is never overwritten.
+
+        True when it was written; False when an active key stood there, or came in between.
+        """
+        _, found = await self._exchange(("WATCH", KEY), ("GET", KEY))
+        if read_key(found)[0] is Key.ACTIVE:
+            await self._exchange(("UNWATCH",))
+            return False
+        *_, written = await self._exchange(("MULTI",), ("SET", KEY, value), ("EXEC",))
+        return written is not None
+
+    async def write_sentinel(self, install: str) -> bool:
+        """Writes our install id where none stands; whether it did."""
+        (written,) = await self._exchange(("SET", SENTINEL, install, "NX"))
+        return written is not None
+
+    async def persist_key(self) -> bool:
+        """Takes a time to live off the key, so that a kill cannot end by itself; whether there was one."""
+        (removed,) = await self._exchange(("PERSIST", KEY))
+        return bool(removed)
+
+    async def delete_key(self) -> None:
+        """Removes the key, for `ordergate kill off`."""
+        await self._exchange(("DEL", KEY))
+
+    async def close(self) -> None:
+        """Ends the connection without waiting for the server."""
+        await self._connection.disconnect(nowait=True)
+
+    async def _exchange(self, *commands: tuple[str | bytes, ...]) -> list[Any]:
+        """Sends all commands at once and reads all answers within the time-out."""
+        connection = self._connection
+        if not connection.is_connected:
+            raise LinkError("the connection was lost")
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                return [await connection.read_response() for _ in commands]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise await self._dead(str(error) or type(error).__name__) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _dead(self, why: str) -> LinkError:
+        await self.close()
+        return LinkError(why)
+
+
+async def connect(url: str) -> RedisLink:
+    """A new link with `run_id` read. Raises LinkError, also for a server that evicts keys when memory is short."""
+    options: dict[str, Any] = dict(parse_url(url))
+    connection_class = options.pop("connection_class", Connection)
+    options |= {
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "health_check_interval": 0,
+        "decode_responses": False,
+        "protocol": 2,
+        "client_name": "ordergate-gateway",
+    }
+    link = RedisLink(connection_class(**options))
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await link._connection.connect()  # type: ignore[no-untyped-call]
+    except (RedisError, OSError, TimeoutError) as error:
+        raise await link._dead(str(error) or type(error).__name__) from error
+    except BaseException:
+        await link.close()
+        raise
+    info, policy = await link._exchange(("INFO", "server"), ("CONFIG", "GET", "maxmemory-policy"))
+    link.run_id = _info(info, "run_id")
+    evicts = policy[1].decode() if isinstance(policy, list) and len(policy) == 2 else ""
+    if evicts != "noeviction":
+        raise await link._dead(f"maxmemory-policy is {evicts or 'unknown'}: set it to noeviction")
+    if not link.run_id:
+        raise await link._dead("INFO server has no run_id")
+    return link
+
+
+def _info(text: bytes, name: str) -> str:
+    for line in text.decode("utf-8", "replace").splitlines():
+        if line.startswith(name + ":"):
+            return line.partition(":")[2].strip()
+    return ""

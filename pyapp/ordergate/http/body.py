@@ -1,0 +1,72 @@
+"""Request bodies: at most 64 KiB, within 10 seconds, without a timer per request."""
+
+import asyncio
+from asyncio import current_task
+from time import monotonic
+from typing import Final
+
+from ordergate.http.deps import Headers, HttpProtocol
+
+BODY_BYTES_MAX: Final = 65_536
+BODY_SECONDS_MAX: Final = 10.0
+
+
+class Bodies:
+    """Reads bodies and ends those that take too long: one sweep a second looks at the oldest reader only."""
+
+    __slots__ = ("_client_left", "_ended", "_readers")
+
+    def __init__(self, client_left: type[Exception]) -> None:
+        self._client_left = client_left
+        # In order of arrival, so that the sweep stops at the first reader that still has time.
+        self._readers: dict[asyncio.Task[object] | None, float] = {}
+        self._ended: dict[asyncio.Task[object] | None, str] = {}
+
+    async def read(self, headers: Headers, proto: HttpProtocol) -> bytes | tuple[str, str]:
+        """The whole body, or (code, detail) of the problem."""
+        length = headers.get("content-length")
+        if length is not None and len(length) > 4 and int(length) > BODY_BYTES_MAX:
+            return "body_too_large", ""
+        task = current_task()
+        self._readers[task] = monotonic()
+        try:
+            # hyper never hands out more than the announced length; without one the chunks have to be counted.
+            return await proto() if length is not None else await _read_chunks(proto)
+        except self._client_left:
+            return "malformed_json", "The body ended early."
+        except asyncio.CancelledError:
+            code = self._ended.pop(task, None)
+            if code is None or task is None:
+                raise
+            task.uncancel()
+            return code, ""
+        finally:
+            del self._readers[task]
+
+    def sweep(self, now: float) -> None:
+        """Ends the reading of bodies that began more than 10 seconds before `now` (monotonic seconds): 408."""
+        for task, began in self._readers.items():
+            if now - began < BODY_SECONDS_MAX:
+                return
+            self._end(task, "request_timeout")
+
+    def end_all(self) -> None:
+        """Ends every reading at once, because the gateway stops: 503."""
+        for task in self._readers:
+            self._end(task, "shutting_down")
+
+    def _end(self, task: asyncio.Task[object] | None, code: str) -> None:
+        if task is not None and task not in self._ended:
+            self._ended[task] = code
+            task.cancel()
+
+
+async def _read_chunks(proto: HttpProtocol) -> bytes | tuple[str, str]:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in proto:
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            return "body_too_large", ""
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,84 @@
+"""What the application is given: the engine, the clock of durability, and a few questions to the gateway process."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from ordergate import _core
+
+Answer = tuple[int, int, bytes]
+"""The engine's: HTTP status, sequence that must be durable before it leaves, body."""
+
+
+class Durability(Protocol):
+    """Tells when a journal sequence is on disk."""
+
+    durable: int
+    """Newest sequence known to be durable: nothing beyond it may be shown."""
+
+    def wait(self, seq: int) -> Awaitable[None]:
+        """Done once `seq` is durable. Never fails: when the journal fails, the process ends instead."""
+
+    def stalled(self) -> bool:
+        """Whether somebody has waited for more than a second."""
+
+
+class Headers(Protocol):
+    """Request headers, names in lower case."""
+
+    def get(self, key: str, default: Any = None) -> Any: ...
+
+
+class Scope(Protocol):
+    """RSGI's description of a request."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query_string(self) -> str: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class HttpProtocol(Protocol):
+    """RSGI's handle on one exchange."""
+
+    async def __call__(self) -> bytes: ...
+    def __aiter__(self) -> Any: ...
+    def response_bytes(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None: ...
+
+
+@dataclass(slots=True)
+class Deps:
+    """The application's whole world. `http` never imports the gateway process."""
+
+    gateway: _core.Gateway
+    durability: Durability
+    next_kill_reading: Callable[[float], Awaitable[bool]]
+    """Waits at most so many seconds for a good reading of the kill switch; whether there was one."""
+    order_change: Callable[[str, float], Awaitable[None]]
+    """Waits at most so many seconds for news of an order."""
+    fatal: Callable[[BaseException], None]
+    """Ends the process with code 70: nothing may be answered any more."""
+    client_left: type[Exception]
+    """What the server raises when the client has closed the connection."""
+    newest_seq: int
+    """Highest sequence that `place` has returned (at first: the journal's last): a lower one is a repeat."""
+    stopping: bool = False
+    """New requests are refused, and waits that are only a courtesy end."""
+
+
+class Request(msgspec.Struct, gc=False):
+    """One request on its way through a handler."""
+
+    headers: Headers
+    proto: HttpProtocol
+    id: str
+    """Echoed in X-Request-Id and in every problem."""
+    segment: str
+    """The dynamic part of the path, or empty."""
+    query: dict[str, str]

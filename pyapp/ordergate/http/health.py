@@ -1,0 +1,73 @@
+"""Health, metrics and the API's own document: no key needed, never waiting."""
+
+from typing import Final
+
+import msgspec
+
+from ordergate.http import openapi
+from ordergate.http.body import Bodies
+from ordergate.http.deps import Deps, Request
+from ordergate.http.orders import JSON
+from ordergate.http.problem import NO_STORE, Reply
+from ordergate.http.schemas import Health
+
+KILL_READING_MS_MAX: Final = 300
+_encode = msgspec.json.Encoder().encode
+_METRICS_TYPE: Final = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+
+
+async def health(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /api/v1/health: 200 when ready, else 503; the body says why."""
+    report = judge(deps.gateway.status(), stalled=deps.durability.stalled(), stopping=deps.stopping)
+    return (
+        200 if report.ready else 503,
+        [JSON, ("x-request-id", request.id), NO_STORE],
+        _encode(report),
+    )
+
+
+async def metrics(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /metrics: Prometheus text; the hot counters are rendered by the engine."""
+    return 200, [_METRICS_TYPE, ("x-request-id", request.id), NO_STORE], deps.gateway.metrics()
+
+
+async def openapi_document(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /openapi.json."""
+    return 200, [JSON, ("x-request-id", request.id)], openapi.document()
+
+
+def judge(status: dict[str, int | str | bool | None], *, stalled: bool, stopping: bool) -> Health:
+    """What the engine's figures mean. READY is HTTP, journal and PAPER; LIVE is ready by venue."""
+
+    def number(name: str) -> int:
+        value = status.get(name)
+        return value if isinstance(value, int) else 0
+
+    not_ready = []
+    if stopping:
+        not_ready.append("stopping")
+    if stalled:
+        not_ready.append("journal: flushes take more than a second")
+    if status.get("paperSession") is None:
+        not_ready.append("PAPER: the venue is not connected")
+    blocked = []
+    age = status.get("killReadingAgeMs")
+    if number("killLevel") > 0:
+        blocked.append(f"killed: {status.get('killReason')}")
+    elif not isinstance(age, int) or age > KILL_READING_MS_MAX:
+        blocked.append("kill switch: no reading within 0.3 s")
+    ready = not not_ready
+    trading = ready and not blocked
+    return Health(
+        status="stopping" if stopping else "ok" if trading else "degraded",
+        live=True,
+        ready=ready,
+        trading_ready={"PAPER": trading, "LIVE": False},
+        reasons=[*not_ready, *blocked, "LIVE: no venue is connected"],
+        epoch=number("epoch"),
+        last_seq=number("lastSeq"),
+        durable_seq=number("durableSeq"),
+        kill_level=number("killLevel"),
+        open_orders=number("openOrders"),
+        in_doubt_orders=number("inDoubtOrders"),
+    )

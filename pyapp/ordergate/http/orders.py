@@ -1,0 +1,158 @@
+"""Handlers under /api/v1/orders. Placing an order is the hot path: one crossing, one future, no task."""
+
+import asyncio
+import re
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from ordergate import _core
+from ordergate.http import problem
+from ordergate.http.body import Bodies
+from ordergate.http.deps import Answer, Deps, Request
+from ordergate.http.problem import Reply
+
+JSON: Final = ("content-type", "application/json")
+REPLAYED: Final = ("idempotency-replayed", "true")
+PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "symbol", "status"})
+KILL_READING_SECONDS_MAX: Final = 0.3
+READ_SECONDS_MAX: Final = 1.0
+PREFER_SECONDS_MAX: Final = 30
+_RECHECK_SECONDS: Final = 1.0
+_WAITING: Final = frozenset({"PENDING_NEW", "SUBMITTED"})
+
+_wait_preference = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE).search
+
+
+class _Progress(msgspec.Struct):
+    """As much of a rendered order as waiting needs."""
+
+    id: str
+    status: str
+
+
+_decode_progress = msgspec.json.Decoder(_Progress).decode
+
+
+async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """POST /api/v1/orders: 201 with the order, once it is durable."""
+    get = request.headers.get
+    media_type = get("content-type")
+    if media_type is not None and media_type != "application/json" and not _is_json(media_type):
+        return problem.reply("unsupported_media_type", request.id, f"Content-Type is {media_type[:100]!r}.")
+    body = await bodies.read(request.headers, request.proto)
+    if isinstance(body, tuple):
+        return problem.reply(body[0], request.id, body[1])
+    authorization, key = get("authorization"), get("idempotency-key")
+    newest = deps.newest_seq
+    answer = deps.gateway.place(authorization, key, request.id, body)
+    if not isinstance(answer, tuple):
+        if answer.code != "kill_switch_stale":
+            return refuse(answer, request.id)
+        # Fail closed, but not for a hiccup: the order waits for the next reading.
+        await deps.next_kill_reading(KILL_READING_SECONDS_MAX)
+        newest = deps.newest_seq
+        answer = deps.gateway.place(authorization, key, request.id, body)
+        if not isinstance(answer, tuple):
+            return refuse(answer, request.id)
+    status, seq, payload = answer
+    # A new decision always has a higher sequence than every earlier one.
+    replayed = seq <= newest
+    if not replayed:
+        deps.newest_seq = seq
+    if seq > deps.durability.durable:
+        await deps.durability.wait(seq)
+    headers = [JSON if status < 400 else problem.CONTENT_TYPE, ("x-request-id", request.id)]
+    if replayed:
+        headers.append(REPLAYED)
+    elif status == 201 and (prefer := get("prefer")) is not None and (match := _wait_preference(prefer)) is not None:
+        seconds = min(int(match[1]), PREFER_SECONDS_MAX)
+        payload = await _follow(deps, authorization, payload, seconds)
+        headers.append(("preference-applied", f"wait={seconds}"))
+    return status, headers, payload
+
+
+async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /api/v1/orders/{id}."""
+    return await read(deps, request, deps.gateway.order(request.headers.get("authorization"), request.segment))
+
+
+async def cancel(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """DELETE /api/v1/orders/{id}: 202 while it is being canceled, 200 when it already was."""
+    answer = deps.gateway.cancel(request.headers.get("authorization"), request.segment)
+    if not isinstance(answer, tuple):
+        return refuse(answer, request.id)
+    status, seq, payload = answer
+    if seq > deps.durability.durable:
+        await deps.durability.wait(seq)
+    return status, [JSON, ("x-request-id", request.id)], payload
+
+
+async def page(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /api/v1/orders: one page, newest first, with `Link: rel="next"`."""
+    query = request.query.get
+    answer = deps.gateway.orders(
+        request.headers.get("authorization"), query("cursor"), query("limit"), query("symbol"), query("status")
+    )
+    if not isinstance(answer, tuple):
+        return refuse(answer, request.id)
+    status, seq, payload, cursor = answer
+    reply = await read(deps, request, (status, seq, payload))
+    if cursor is not None and reply[0] == status:
+        parameters = {**request.query, "cursor": cursor}
+        target = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
+        reply[1].append(("link", f'</api/v1/orders?{target}>; rel="next"'))
+    return reply
+
+
+async def read(deps: Deps, request: Request, answer: Answer | _core.Refusal) -> Reply:
+    """A read: waits at most a second until what it shows is durable."""
+    if not isinstance(answer, tuple):
+        return refuse(answer, request.id)
+    status, seq, payload = answer
+    if seq > deps.durability.durable and not await _settle(deps, seq, READ_SECONDS_MAX):
+        return problem.reply("flush_stalled", request.id)
+    return status, [JSON, ("x-request-id", request.id), problem.NO_STORE], payload
+
+
+def refuse(refusal: _core.Refusal, request_id: str) -> Reply:
+    """The problem document of a refusal."""
+    return problem.reply(
+        refusal.code, request_id, refusal.detail, errors=refusal.errors, retry_after_ms=refusal.retry_after_ms
+    )
+
+
+async def _settle(deps: Deps, seq: int, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(deps.durability.wait(seq), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _follow(deps: Deps, authorization: str | None, stored: bytes, seconds: int) -> bytes:
+    """The order as it stands once it has left PENDING_NEW and SUBMITTED, or when `seconds` are over.
+
+    Falls back to the newest durable view when the key runs out of its rate or a flush stalls.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    order_id = _decode_progress(stored).id
+    view = stored
+    while (left := deadline - loop.time()) > 0 and not deps.stopping:
+        answer = deps.gateway.order(authorization, order_id)
+        if not isinstance(answer, tuple):
+            return view
+        _, seq, seen = answer
+        if seq > deps.durability.durable and not await _settle(deps, seq, left):
+            return view
+        view = seen
+        if _decode_progress(view).status not in _WAITING:
+            return view
+        await deps.order_change(order_id, min(left, _RECHECK_SECONDS))
+    return view
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type.partition(";")[0].strip().lower() == "application/json"

@@ -1,0 +1,209 @@
+"""Documented request and response types. The engine decodes and renders the hot ones itself, in these shapes; the
+OpenAPI document is made from these and nothing else."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Mode = Literal["PAPER", "LIVE"]
+Side = Literal["BUY", "SELL"]
+OrderType = Literal["LIMIT", "MARKET"]
+TimeInForce = Literal["GTC", "IOC", "FOK"]
+OrderStatus = Literal[
+    "PENDING_NEW",
+    "SUBMITTED",
+    "IN_DOUBT",
+    "NEW",
+    "PARTIALLY_FILLED",
+    "PENDING_CANCEL",
+    "PENDING_REPLACE",
+    "FILLED",
+    "CANCELED",
+    "REJECTED",
+    "EXPIRED",
+]
+RejectedBy = Literal["GATEWAY", "VENUE"]
+
+_DECIMAL = r"^-?[0-9]+(\.[0-9]{1,8})?$"
+Decimal = Annotated[
+    str, Meta(pattern=_DECIMAL, description="Exact decimal, at most 8 digits after the point.", examples=["0.001"])
+]
+DecimalInput = Annotated[
+    int | float | str,
+    Meta(
+        description="A JSON number or a string; every digit counts either way. At most 8 digits after the point.",
+        examples=["0.001", 40000],
+    ),
+]
+OrderId = Annotated[str, Meta(pattern="^[0-9]+$", description="Id given by the gateway.", examples=["1042"])]
+Symbol = Annotated[str, Meta(max_length=32, description="Instrument.", examples=["BTCUSDT"])]
+ClientOrderId = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Za-z0-9._:/-]{1,36}$",
+        description="The client's own id, unique among the account's working orders.",
+        examples=["entry-7"],
+    ),
+]
+StrategyId = Annotated[
+    str, Meta(pattern="^[A-Za-z0-9._:/-]{1,64}$", description="Strategy that the order belongs to.", examples=["mm-1"])
+]
+Time = Annotated[
+    str,
+    Meta(
+        description="RFC 3339, UTC, microseconds.",
+        examples=["2026-11-24T07:00:00.123456Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+
+
+class NewOrder(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """An order to place. Unknown and repeated members are refused."""
+
+    symbol: Symbol
+    side: Annotated[Side, Meta(description="BUY takes base for quote, SELL gives it.")]
+    type: Annotated[OrderType, Meta(description="LIMIT needs `price`, MARKET forbids it.")]
+    quantity: Annotated[DecimalInput, Meta(description="Quantity of the base asset, above zero.")]
+    mode: Annotated[Mode, Meta(description="Where the order trades; there is no default on purpose.")]
+    price: Annotated[DecimalInput, Meta(description="Limit price in the quote asset.")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    time_in_force: Annotated[TimeInForce, Meta(description="LIMIT: GTC when absent. MARKET: IOC only.")] | (
+        msgspec.UnsetType
+    ) = msgspec.UNSET
+    client_order_id: ClientOrderId | msgspec.UnsetType = msgspec.UNSET
+    strategy_id: StrategyId | msgspec.UnsetType = msgspec.UNSET
+    valid_for_ms: (
+        Annotated[
+            int,
+            Meta(ge=1, le=60_000, description="Longest wait before the order is sent, in milliseconds (2,000)."),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+
+
+class Order(Struct, rename="camel"):
+    """An order with everything that is known of it. Absent values are null."""
+
+    id: OrderId
+    client_order_id: ClientOrderId | None
+    symbol: Symbol
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    quantity: Annotated[Decimal, Meta(description="Ordered quantity of the base asset.")]
+    price: Annotated[Decimal, Meta(description="Limit price in the quote asset.")] | None
+    status: Annotated[
+        OrderStatus, Meta(description="Computed from facts. IN_DOUBT: sent, and the outcome is not yet known.")
+    ]
+    filled_quantity: Annotated[Decimal, Meta(description="Sum of all fills, in the base asset.")]
+    avg_fill_price: Annotated[Decimal, Meta(description="Average price of all fills.")] | None
+    mode: Mode
+    strategy_id: StrategyId | None
+    rejected_by: Annotated[RejectedBy, Meta(description="GATEWAY: the order was never sent.")] | None
+    reason: Annotated[str, Meta(description="Why the order ended, when it did not fill.")] | None
+    venue_order_id: Annotated[str, Meta(description="Id given by the venue.")] | None
+    received_at: Time
+    durable_at: Annotated[Time, Meta(description="When it was flushed to disk.")] | None
+    sent_at: Annotated[Time, Meta(description="When the venue was told to send it.")] | None
+    acked_at: Annotated[Time, Meta(description="When the venue first answered.")] | None
+    updated_at: Time | None
+
+
+class OrderPage(Struct, rename="camel"):
+    """Orders of the account, newest first."""
+
+    orders: list[Order]
+    next_cursor: (
+        Annotated[str, Meta(description="Cursor of the next page; null on the last. Also in `Link: rel=next`.")] | None
+    )
+
+
+class Balance(Struct, rename="camel"):
+    """What an account holds of one asset in one mode. PAPER and LIVE are never added."""
+
+    mode: Mode
+    asset: Annotated[str, Meta(examples=["USDT"])]
+    total: Decimal
+    held: Annotated[Decimal, Meta(description="Reserved by open orders.")]
+    free: Annotated[Decimal, Meta(description="total minus held.")]
+
+
+class Position(Struct, rename="camel"):
+    """Sums of all fills of one instrument in one mode."""
+
+    mode: Mode
+    symbol: Symbol
+    quantity: Annotated[Decimal, Meta(description="Bought minus sold, in the base asset.")]
+    bought_quantity: Decimal
+    bought_quote: Annotated[str, Meta(description="Sum of price times quantity, exact.")]
+    sold_quantity: Decimal
+    sold_quote: Annotated[str, Meta(description="Sum of price times quantity, exact.")]
+
+
+class Portfolio(Struct, rename="camel"):
+    """Balances and positions as of one sequence of the journal."""
+
+    account: Annotated[str, Meta(examples=["demo"])]
+    as_of_seq: Annotated[int, Meta(description="Sequence of the journal that these figures include.")]
+    balances: list[Balance]
+    positions: list[Position]
+
+
+class FieldProblem(Struct):
+    """What is wrong with one field."""
+
+    field: Annotated[str, Meta(examples=["quantity"])]
+    message: str
+
+
+class Problem(Struct, rename="camel"):
+    """RFC 9457 problem document with a stable `code`."""
+
+    type: Annotated[str, Meta(description="URI of the kind of problem.", examples=["urn:ordergate:problem:killed"])]
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(description="Stable, for programs.", examples=["unknown_symbol"])]
+    request_id: Annotated[str, Meta(description="The same as in the X-Request-Id header.")]
+    errors: list[FieldProblem]
+
+
+class Check(Struct, rename="camel"):
+    """One failed risk check, with the figures that decided."""
+
+    code: Annotated[str, Meta(examples=["INSUFFICIENT_BALANCE"])]
+    value: Annotated[str, Meta(description="The order's figure.")]
+    limit: str
+    headroom: Annotated[str, Meta(description="What was left without this order.")]
+
+
+class OrderRejected(Struct, rename="camel"):
+    """Problem document of an order that failed its risk checks; the order is stored as REJECTED by GATEWAY."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Literal["order_rejected"]
+    request_id: str
+    order_id: OrderId
+    checks: Annotated[list[Check], Meta(description="Every failed check.")]
+
+
+class Health(Struct, rename="camel"):
+    """State of the gateway. `ready`: HTTP, journal and PAPER work."""
+
+    status: Literal["ok", "degraded", "stopping"]
+    live: bool
+    ready: bool
+    trading_ready: Annotated[dict[str, bool], Meta(description="Whether a new order would be taken, by mode.")]
+    reasons: Annotated[list[str], Meta(description="Why something is not ready.", examples=[["killed: drill"]])]
+    epoch: Annotated[int, Meta(description="Number of this start of the gateway.")]
+    last_seq: Annotated[int, Meta(description="Newest record of the journal.")]
+    durable_seq: Annotated[int, Meta(description="Newest record that is on disk.")]
+    kill_level: Annotated[int, Meta(description="0: not killed.")]
+    open_orders: int
+    in_doubt_orders: int

@@ -1,0 +1,141 @@
+"""The process of one exchange connection: `python -m ordergate venue paper`."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ordergate import _core
+from ordergate.config import Paths, Settings
+from ordergate.venues import kill_reading, link, prices
+from ordergate.venues.instruments import Listing, folded_listings, shipped_listings
+from ordergate.venues.paper import matching, session
+
+GATEWAY_PATIENCE_S: Final = 30.0
+"""How long to wait for the gateway's socket before the supervisor's back-off takes over."""
+GATEWAY_LOOK_S: Final = 0.05
+
+EXIT_OK: Final = 0
+EXIT_AGAIN: Final = 1
+"""The session is over or could not begin: start again, with back-off."""
+EXIT_REFUSED: Final = 2
+"""Starting again would change nothing: a setting is wrong, or another venue runs."""
+
+log = structlog.get_logger("ordergate.venues")
+
+
+def run(name: str, settings: Settings, paths: Paths) -> int:
+    """Runs the venue `name` until its session ends; its exit code."""
+    if name != session.VENUE:
+        return _refused(f"unknown venue {name!r}: this build has {session.VENUE}")
+    try:
+        prices.check(settings.paper.prices)
+        reading = kill_reading.watch(settings.redis.url or f"redis://127.0.0.1:{settings.redis.port}/0")
+        matching.open_exchange(0, settings.paper.fee_rate, settings.paper.latency_ms, {})
+    except (prices.PricesRefused, ValueError) as error:
+        return _refused(str(error))
+    lock = link.hold_lock(paths.venue_lock(name))
+    if lock is None:
+        return _refused(f"another {name} venue of this data directory is running")
+    try:
+        asyncio.run(_serve(settings, paths, reading))
+    except prices.PricesRefused as error:
+        return _refused(str(error))
+    except (link.LinkClosed, _core.FollowerStopped, OSError) as error:
+        log.warning("venue stops", venue=name, reason=str(error))
+        return EXIT_AGAIN
+    finally:
+        os.close(lock)
+    return EXIT_OK
+
+
+def _refused(why: str) -> int:
+    log.error("venue refuses to start", reason=why)
+    return EXIT_REFUSED
+
+
+async def _serve(settings: Settings, paths: Paths, reading: kill_reading.KillReading) -> None:
+    """Folds, connects, and serves one session. Returns on SIGTERM; raises when the session ends otherwise."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    serving = asyncio.current_task()
+    assert serving is not None
+    connection: link.Link | None = None
+
+    def on_signal() -> None:
+        stop.set()
+        if connection is None:
+            serving.cancel()
+        else:
+            connection.wake.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        journal, connection = await _reach_gateway(paths)
+        greeted_ns = journal.now_ns()
+        session_number, seq = await link.greet(connection, session.VENUE, session.MODE, _core.FOLD_VERSION)
+        await _fold_to(journal, seq, connection)
+        listed = _listed(journal)
+        ticks = prices.open_prices(
+            settings.paper.prices, listed, seed=settings.paper.seed, speed=settings.paper.replay_speed
+        )
+        exchange = matching.open_exchange(session_number, settings.paper.fee_rate, settings.paper.latency_ms, listed)
+        log.info("session open", venue=session.VENUE, session=session_number, prices=settings.paper.prices)
+        await session.run(
+            session.Session(session_number, journal, connection, reading, exchange, greeted_ns), ticks, stop
+        )
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    finally:
+        if connection is not None:
+            link.close(connection)
+        await kill_reading.close(reading)
+
+
+async def _reach_gateway(paths: Paths) -> tuple[link.Journal, link.Link]:
+    """A journal folded to `commit`, then a connection: from the session's record on, nothing may be missed.
+
+    Waits a while for a gateway that is starting. Raises LinkClosed, FollowerStopped.
+    """
+    socket_path = Path(paths.venue_socket)
+    journal: link.Journal | None = None
+    why = link.LinkClosed(f"{socket_path}: the gateway has not opened it")
+    for _ in range(int(GATEWAY_PATIENCE_S / GATEWAY_LOOK_S)):
+        # Where the socket is, there is a journal.
+        if _is_there(socket_path):
+            journal = journal or _core.Follower(str(paths.journal), str(paths.snapshots))
+            journal.catch_up()
+            try:
+                return journal, await link.connect(socket_path)
+            except link.LinkClosed as error:
+                why = error
+        await asyncio.sleep(GATEWAY_LOOK_S)
+    raise why
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists()
+
+
+async def _fold_to(journal: link.Journal, seq: int, connection: link.Link) -> None:
+    """Folds to the session's own record, which may not be durable yet."""
+    while journal.catch_up(seq) < seq:
+        if not connection.open:
+            raise link.LinkClosed("the gateway closed the connection before the session was durable")
+        await asyncio.sleep(0.002)
+
+
+def _listed(journal: link.Journal) -> dict[str, Listing]:
+    """The journal's instruments, with the opening prices of those that ship with us."""
+    shipped = shipped_listings()
+    return shipped | {
+        symbol: Listing(
+            listing.symbol, listing.base, listing.quote, listing.tick, listing.step, listing.min_notional,
+            shipped[symbol].opening_price if symbol in shipped else None,
+        )
+        for symbol, listing in folded_listings(journal.instruments()).items()
+    }  # fmt: skip
