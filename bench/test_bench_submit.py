@@ -1,0 +1,116 @@
+"""`Gateway.place` through the binding: decode, key, filters, trading state, every risk check, records, stored answer.
+
+The journal's thread writes and flushes in the background, as it does in the gateway. Each call is a new order with a
+key and a body of its own; one benchmark round is a batch of them, so figures are also given per order (`us_per_order`).
+"""
+
+from __future__ import annotations  # `Answer` exists in the stub only
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from ordergate import _core
+
+BATCH = 100
+ROUNDS = 100
+TOKEN = "og_bench"
+BTCUSDT = {
+    "symbol": "BTCUSDT",
+    "base": "BTC",
+    "quote": "USDT",
+    "status": "TRADING",
+    "minPrice": "0.01",
+    "maxPrice": "1000000",
+    "tickSize": "0.01",
+    "minQty": "0.00001",
+    "maxQty": "9000",
+    "stepSize": "0.00001",
+    "marketMaxQty": "120",
+    "minNotional": "5",
+    "maxNotional": "9000000",
+}
+
+Request = tuple[str, str, str, bytes]
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[_core.Gateway]:
+    """An engine with one account, one key, one instrument and limits, on a journal of its own."""
+    engine = _core.Gateway.open(str(tmp_path / "journal"), str(tmp_path / "snapshots"))
+    engine.create_account("bench")
+    engine.adjust_balance("bench", "PAPER", "USDT", "1000000000", "bench")
+    digest = hashlib.sha256(TOKEN.encode()).digest()
+    engine.create_key("bench", "bench", "bench", digest, ["read", "trade"], 0, None)
+    engine.set_instrument(BTCUSDT)
+    engine.set_limits("bench", "100", "5000000", 1_000_000, "bench", "bench")
+    yield engine
+    engine.close()
+
+
+def requests(price: str) -> list[Request]:
+    """A batch of requests, each with a key, a request id and a body of its own."""
+    return [
+        (
+            f"Bearer {TOKEN}",
+            f"key-{number:012}",
+            f"request-{number}",
+            b'{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":0.001,"price":%s,"mode":"PAPER",'
+            b'"clientOrderId":"c%d"}' % (price.encode(), number),
+        )
+        for number in itertools.islice(NUMBERS, BATCH)
+    ]
+
+
+def place_all(gateway: _core.Gateway, batch: list[Request]) -> list[_core.Answer | _core.Refusal]:
+    """One call per request."""
+    place = gateway.place
+    return [place(*request) for request in batch]
+
+
+def wait_until_durable(gateway: _core.Gateway, answers: list[_core.Answer | _core.Refusal]) -> None:
+    """Lets the journal catch up, so that the next round starts with an empty buffer."""
+    newest = max((answer[1] for answer in answers if isinstance(answer, tuple)), default=0)
+    while gateway.durable_seq() < newest:
+        gateway.drain()
+
+
+def measure(
+    benchmark: BenchmarkFixture, gateway: _core.Gateway, batches: Iterator[list[Request]], expected: int
+) -> None:
+    """Runs the rounds; fails when any answer is not the expected one."""
+    answers: list[_core.Answer | _core.Refusal] = []
+
+    def prepare() -> tuple[tuple[_core.Gateway, list[Request]], dict[str, object]]:
+        wait_until_durable(gateway, answers)
+        gateway.kill_reading()
+        return (gateway, next(batches)), {}
+
+    def run(engine: _core.Gateway, batch: list[Request]) -> None:
+        answers[:] = place_all(engine, batch)
+
+    benchmark.pedantic(run, setup=prepare, rounds=ROUNDS, warmup_rounds=5)
+    assert {answer[0] if isinstance(answer, tuple) else answer.code for answer in answers} == {expected}
+    if benchmark.stats is not None:  # None when benchmarks are switched off and the function ran once
+        benchmark.extra_info["us_per_order"] = round(benchmark.stats.stats.median / BATCH * 1e6, 3)
+
+
+def test_new_orders(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:
+    measure(benchmark, gateway, iter(lambda: requests("39000"), None), 201)
+
+
+def test_orders_that_a_limit_refuses(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:
+    gateway.set_limits("bench", "0.0001", "5000000", 1_000_000, "bench", "bench")
+    measure(benchmark, gateway, iter(lambda: requests("39000"), None), 422)
+
+
+def test_repeated_requests(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:
+    batch = requests("39000")
+    gateway.kill_reading()
+    wait_until_durable(gateway, place_all(gateway, batch))
+    measure(benchmark, gateway, itertools.repeat(batch), 201)
