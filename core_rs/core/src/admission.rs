@@ -212,20 +212,7 @@ impl Engine {
         };
         let checked = risk::check(&order, &inputs);
         let id = self.state.last_seq() + 1;
-        let terms = Terms {
-            account: caller.account,
-            key: caller.key,
-            mode: order.mode,
-            instrument: instrument.instrument,
-            side: order.side,
-            ord_type: order.ord_type,
-            time_in_force: order.time_in_force,
-            qty: order.qty,
-            price: order.price,
-            client_order_id: order.client_order_id,
-            strategy_id: order.strategy_id,
-            valid_for_ms: order.valid_for_ms,
-        };
+        let terms = terms_of(caller, instrument, order);
         let mut decision = Decision {
             limits_version: self.state.limits_version(),
             reference_price: reference.map(|reference| reference.price),
@@ -349,5 +336,23 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// What was asked, as journaled.
+fn terms_of(caller: Caller, instrument: &Instrument, order: NewOrder) -> Terms {
+    Terms {
+        account: caller.account,
+        key: caller.key,
+        mode: order.mode,
+        instrument: instrument.instrument,
+        side: order.side,
+        ord_type: order.ord_type,
+        time_in_force: order.time_in_force,
+        qty: order.qty,
+        price: order.price,
+        client_order_id: order.client_order_id,
+        strategy_id: order.strategy_id,
+        valid_for_ms: order.valid_for_ms,
     }
 }

@@ -37,8 +37,8 @@ impl State {
         // Added leg by leg, the fee last: it may be taken from either of the others, or from a third asset.
         (0..3).all(|leg| {
             let total = assets[leg].map_or(Amount::ZERO, |asset| self.balance(order, asset).total);
-            let same = (0..=leg).filter(|other| assets[*other] == assets[leg]);
-            same.fold(Some(total), |sum, other| sum?.checked_add(legs[other]))
+            let mut same = (0..=leg).filter(|other| assets[*other] == assets[leg]);
+            same.try_fold(total, |sum, other| sum.checked_add(legs[other]))
                 .is_some()
         })
     }

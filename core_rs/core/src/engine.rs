@@ -6,14 +6,13 @@
 
 use crate::account::index;
 use crate::digest::halves;
-use crate::facts::NOT_SENT;
 use crate::number::Price;
-use crate::record::{Clock, Epoch, FOLD_VERSION, OrderEvent, Record, SessionOpened, StateHash, SubmitStarted};
+use crate::record::{Epoch, FOLD_VERSION, Record, StateHash};
 use crate::refusal::{self, Refusal};
-use crate::state::{Broken, Lane, State};
+use crate::state::{Broken, State};
 use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Scope, Seq, SessionId};
 use crate::throttle::Throttle;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
 pub use crate::admission::{CancelAnswer, Submitted};
@@ -78,7 +77,7 @@ pub struct Engine {
     pub(crate) attached: [Option<SessionId>; 2],
     pub(crate) kill_read_at: Option<Nanos>,
     /// Working orders that a kill of level 2 still has to cancel.
-    pub(crate) sweep: VecDeque<OrderId>,
+    pub(crate) sweep: BTreeSet<OrderId>,
     emitted: Vec<Emitted>,
     /// Where records are encoded, reused.
     scratch: Vec<u8>,
@@ -100,7 +99,7 @@ impl Engine {
             rates: Vec::new(),
             attached: [None, None],
             kill_read_at: None,
-            sweep: VecDeque::new(),
+            sweep: BTreeSet::new(),
             emitted: Vec::new(),
             scratch: Vec::new(),
             changed: Vec::new(),

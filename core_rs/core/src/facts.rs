@@ -72,8 +72,12 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
         Effect::AskCancel => {
             order.cancel_pending = true;
             order.cancel_wanted = false;
+            order.reason = change.reason().into();
         }
-        Effect::WantCancel => order.cancel_wanted = true,
+        Effect::WantCancel => {
+            order.cancel_wanted = true;
+            order.reason = change.reason().into();
+        }
         Effect::CancelDoubt => {
             order.cancel_pending = true;
             order.cancel_in_doubt = true;
@@ -81,12 +85,13 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
         Effect::CancelLost => {
             order.cancel_pending = false;
             order.cancel_in_doubt = false;
+            order.reason = "".into();
         }
         Effect::AskReplace | Effect::Replace => renew(order, change, effect),
         Effect::ReplaceLost => order.replace = None,
         Effect::Reject => finish(order, End::Rejected(RejectedBy::Venue), change.reason()),
         Effect::NotSent => finish(order, End::Rejected(RejectedBy::Gateway), NOT_SENT),
-        Effect::Cancel => finish(order, End::Canceled, change.reason()),
+        Effect::Cancel => finish(order, End::Canceled, &cancel_reason(order, change)),
         Effect::Expire => finish(order, End::Expired, change.reason()),
         Effect::Absent => finish(order, End::Rejected(RejectedBy::Venue), NOT_AT_VENUE),
         Effect::NeverSent => finish(order, End::Canceled, NEVER_SENT),
@@ -158,7 +163,19 @@ fn book(order: &mut Order, fill: &Fill, at: Nanos) -> Option<()> {
         reopen(order);
     }
     if order.leaves().is_zero() {
+        if order.end.is_none() {
+            // What was asked for meanwhile came too late.
+            order.reason = "".into();
+        }
         settle(order);
     }
     Some(())
+}
+
+/// A venue that only confirms has no reason of its own: ours is why the cancel was asked for.
+fn cancel_reason(order: &Order, change: &Change<'_>) -> Box<str> {
+    match change.reason() {
+        "" if order.cancel_pending || order.cancel_wanted => order.reason.clone(),
+        told => told.into(),
+    }
 }

@@ -147,7 +147,10 @@ impl State {
             return Broken::at(seq, format_args!("a sum of order {id} is out of range"));
         }
         self.counters.alarms += u64::from(cell.alarm);
-        Ok(Applied { order: Some(id), alarm: cell.alarm.then(|| change.name()) })
+        Ok(Applied {
+            order: Some(id),
+            alarm: cell.alarm.then(|| change.name()),
+        })
     }
 
     fn change<T>(&mut self, id: OrderId, alter: impl FnOnce(&mut Order) -> T) -> Result<(Moved, T), Broken> {
@@ -233,7 +236,21 @@ impl Moved {
         let mark = order.digest();
         digest.replace(std::mem::replace(&mut order.mark, mark), mark);
         let now = Place::of(order);
-        let client_id = if before.open == now.open { None } else { order.client_id_hash() };
-        (Self { label: Label::of(order), before, now, client_id, held, due }, result)
+        let client_id = if before.open == now.open {
+            None
+        } else {
+            order.client_id_hash()
+        };
+        (
+            Self {
+                label: Label::of(order),
+                before,
+                now,
+                client_id,
+                held,
+                due,
+            },
+            result,
+        )
     }
 }

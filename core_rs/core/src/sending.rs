@@ -2,7 +2,7 @@
 
 use crate::account::index;
 use crate::engine::{Decided, Engine};
-use crate::facts::NOT_SENT;
+use crate::facts::{KILLED, NOT_SENT};
 use crate::record::{Clock, OrderEvent, Record, SessionOpened, SubmitStarted};
 use crate::refusal::{self, Refusal};
 use crate::state::{Broken, Lane};
@@ -156,8 +156,8 @@ impl Engine {
             self.start_waiting(*mode, now)?;
         }
         for _ in 0..TICK_BOUND {
-            let Some(order) = self.sweep.pop_front() else { break };
-            self.request_cancel(order, "KILLED", now)?;
+            let Some(order) = self.sweep.pop_first() else { break };
+            self.request_cancel(order, KILLED, now)?;
         }
         Ok(())
     }

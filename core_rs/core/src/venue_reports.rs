@@ -1,7 +1,7 @@
 //! Reports of venues: each becomes the record of what it means, or of why it could not be booked.
 
 use crate::engine::{Engine, Mark};
-use crate::facts::{CLIENT_CANCEL, KILLED};
+use crate::facts::KILLED;
 use crate::lifecycle::{self, Change, Effect, Event};
 use crate::number::{Amount, Price, Qty};
 use crate::order::{Order, Sighting};
@@ -132,12 +132,12 @@ impl Engine {
 
     /// A cancel that waited for the end of a doubt goes out now.
     fn ask_wanted_cancel(&mut self, id: OrderId, now: Nanos) -> Result<(), Broken> {
-        let wanted = self
-            .state
-            .order(id)
-            .is_some_and(|order| order.cancel_wanted && !order.in_doubt && order.is_open());
-        if wanted {
-            self.request_cancel(id, CLIENT_CANCEL, now)?;
+        let Some(order) = self.state.order(id) else {
+            return Ok(());
+        };
+        if order.cancel_wanted && !order.in_doubt && order.is_open() {
+            let reason = order.reason.to_string();
+            self.request_cancel(id, &reason, now)?;
         }
         Ok(())
     }
@@ -168,9 +168,6 @@ fn record_of(order: &Order, what: &OrderReport<'_>) -> Option<Record> {
         OrderReport::NotSent(cause) => Record::NotSent(event(cause.reason, cause.text)),
         OrderReport::Unknown(cause) => Record::InDoubt(event(cause.reason, cause.text)),
         OrderReport::Fill(raw) => Record::Fill(fill_of(id, raw)?),
-        OrderReport::Canceled(cause) if cause.reason.is_empty() && order.cancel_pending => {
-            Record::Canceled(event(CLIENT_CANCEL, cause.text))
-        }
         OrderReport::Canceled(cause) => Record::Canceled(event(cause.reason, cause.text)),
         OrderReport::CancelReject(cause) => Record::CancelRejected(event(cause.reason, cause.text)),
         OrderReport::CancelUnknown(cause) => Record::CancelInDoubt(event(cause.reason, cause.text)),

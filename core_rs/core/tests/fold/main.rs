@@ -1,8 +1,13 @@
-//! The fold and the engine, from outside: the life cycle's every cell, stories, random histories.
+//! The fold and the engine, from outside: the life cycle's every cell, stories, random histories, golden bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod cells;
+mod clients;
+mod expected;
+mod golden;
 mod histories;
+mod operators;
 mod records;
-mod stories;
+mod steps;
 mod support;
+mod venues;

@@ -127,3 +127,17 @@ fn a_broken_engine_stays_broken_and_emits_nothing_of_the_failing_command() {
     assert!(engine.bind_redis(world.now).is_err());
     world.check();
 }
+
+#[test]
+fn a_request_key_stored_twice_within_a_day_is_broken() {
+    let mut world = World::new();
+    world.buy(Mode::Paper, "1", "50");
+    world.collect();
+    let accepted = world.journal.last().unwrap().clone();
+    let record = Record::decode(accepted.kind, 1, &accepted.body).unwrap();
+    let state = replay(&world.journal);
+    let again = |later| state.clone().apply(accepted.seq + 1, accepted.ts + later, &record);
+    let day = 24 * 3_600_000 * crate::support::MS;
+    assert!(again(day - 1).unwrap_err().to_string().contains("stored twice"));
+    assert!(again(day).is_ok());
+}

@@ -1,0 +1,320 @@
+//! Golden bytes: what earlier builds wrote must be read for ever, and what this one writes must not change unnoticed.
+
+use crate::support::{START, World, cause, limit};
+use ordergate_core::number::{Amount, Price, Qty};
+use ordergate_core::record::*;
+use ordergate_core::report::OrderReport;
+use ordergate_core::snapshot;
+use ordergate_core::terms::{KillScope, Mode, OrdType, Side, TimeInForce};
+use std::fmt::Write as _;
+
+const RECORDS: &str = include_str!("../golden/records.txt");
+const SNAPSHOT: &str = include_str!("../golden/snapshot.txt");
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn event() -> OrderEvent {
+    OrderEvent {
+        order: 300,
+        reason: "WHY".into(),
+        text: "wörds".into(),
+        venue_order_id: Some("v1".into()),
+    }
+}
+
+fn terms() -> Terms {
+    Terms {
+        account: 1,
+        key: 2,
+        mode: Mode::Live,
+        instrument: 3,
+        side: Side::Sell,
+        ord_type: OrdType::Limit,
+        time_in_force: TimeInForce::Fok,
+        qty: Qty(123_456_789),
+        price: Some(Price(4_000_000_000_000)),
+        client_order_id: Some("mine-1".into()),
+        strategy_id: None,
+        valid_for_ms: Some(500),
+    }
+}
+
+fn check() -> CheckResult {
+    CheckResult {
+        code: "MAX_ORDER_QTY".into(),
+        value: "2".into(),
+        limit: "1".into(),
+        headroom: "-1".into(),
+    }
+}
+
+fn decision(failed: Vec<CheckResult>) -> Decision {
+    let tightest = failed.is_empty().then(check);
+    Decision {
+        limits_version: 4,
+        reference_price: Some(Price(5)),
+        reference_age_ns: Some(-1),
+        failed,
+        tightest,
+    }
+}
+
+fn request() -> RequestKey {
+    RequestKey {
+        key: "k-1".into(),
+        fingerprint: u64::MAX,
+        fingerprint2: 1,
+    }
+}
+
+/// One of each kind, with a wide number where there can be one.
+fn samples() -> Vec<Record> {
+    let replace = ReplaceTerms {
+        order: 300,
+        qty: Qty(7),
+        price: None,
+        hold: Amount(8),
+    };
+    let kill_off = KillOff {
+        scope: KillScope::Symbol,
+        target: "BTCUSDT".into(),
+        by: "ann".into(),
+        source: "cli".into(),
+    };
+    vec![
+        Record::Epoch(Epoch {
+            epoch: 3,
+            fold_version: 1,
+            install: "abcdefgh".into(),
+            journal_ns: START,
+            boottime_ns: 9,
+            wall_offset_ns: -5,
+        }),
+        Record::Clock(Clock {
+            wall_offset_ns: i64::MIN,
+        }),
+        Record::StateHash(StateHash {
+            seq: 70_000,
+            hash: (u64::MAX, 0),
+        }),
+        Record::AccountCreated(AccountCreated {
+            account: 1,
+            name: "desk".into(),
+        }),
+        Record::BalanceAdjusted(BalanceAdjusted {
+            account: 1,
+            mode: Mode::Paper,
+            asset: "USDT".into(),
+            delta: Amount(-(1 << 90)),
+            reason: "opening".into(),
+        }),
+        Record::KeyCreated(KeyCreated {
+            key: 2,
+            account: 1,
+            owner: "ann".into(),
+            name: "test".into(),
+            token_sha256: [7; 32],
+            scopes: 6,
+            rate_per_second: 100,
+            expires_at: None,
+        }),
+        Record::KeyRevoked(KeyRevoked { key: 2 }),
+        Record::InstrumentSet(crate::support::instrument("BTCUSDT", "BTC")),
+        Record::LimitsSet(LimitsSet {
+            account: None,
+            version: 4,
+            max_order_qty: Some(Amount(i128::MAX)),
+            max_order_notional: None,
+            max_open_orders: Some(50),
+            by: "ann".into(),
+            reason: "start".into(),
+        }),
+        Record::KillOn(KillOn {
+            scope: KillScope::Global,
+            target: String::new(),
+            level: 2,
+            reason: "stop".into(),
+            by: "ann".into(),
+            source: "redis".into(),
+        }),
+        Record::KillOff(kill_off),
+        Record::RedisBound(RedisBound {
+            install: "abcdefgh".into(),
+        }),
+        Record::SessionOpened(SessionOpened {
+            venue: "paper".into(),
+            mode: Mode::Paper,
+            pid: 4_321,
+        }),
+        Record::OrderAccepted(OrderAccepted {
+            terms: terms(),
+            hold: Amount(99),
+            request: request(),
+            decision: decision(vec![]),
+            answer_status: 201,
+            answer: "{}".into(),
+        }),
+        Record::OrderDenied(OrderDenied {
+            terms: terms(),
+            request: request(),
+            decision: decision(vec![check()]),
+            answer_status: 422,
+            answer: "{}".into(),
+        }),
+        Record::SubmitStarted(SubmitStarted {
+            order: 300,
+            session: 299,
+        }),
+        Record::Acked(event()),
+        Record::VenueRejected(event()),
+        Record::InDoubt(event()),
+        Record::NotSent(event()),
+        Record::Fill(Fill {
+            order: 300,
+            trade_id: "t-1".into(),
+            price: Price(1),
+            qty: Qty(i64::MAX),
+            quote_qty: Amount(3),
+            fee: Amount(-4),
+            fee_asset: "BNB".into(),
+            maker: true,
+            venue_ns: START,
+        }),
+        Record::CancelRequested(event()),
+        Record::Canceled(event()),
+        Record::CancelRejected(event()),
+        Record::CancelInDoubt(event()),
+        Record::ReplaceRequested(replace.clone()),
+        Record::Replaced(replace),
+        Record::ReplaceRejected(event()),
+        Record::Expired(event()),
+        Record::FoundAtVenue(VenueSnapshot {
+            order: 300,
+            venue_order_id: None,
+            working: true,
+            cum_qty: Qty(1),
+        }),
+        Record::AbsentAtVenue(event()),
+        Record::Illegal(IllegalEvent {
+            order: 0,
+            event: "FILL".into(),
+            text: "?".into(),
+        }),
+        Record::Parked(Parked {
+            code: "NUMERIC_RANGE".into(),
+            report: "…".into(),
+        }),
+    ]
+}
+
+#[test]
+fn every_record_is_written_and_read_as_ever() {
+    let samples = samples();
+    let kinds: Vec<u8> = samples.iter().map(Record::kind).collect();
+    assert_eq!(
+        kinds,
+        Record::KINDS.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        "one sample of each kind"
+    );
+    let mut written = String::new();
+    for record in &samples {
+        let mut body = Vec::new();
+        record.encode(&mut body).unwrap();
+        let _ = writeln!(
+            written,
+            "{} {} {} {}",
+            record.kind(),
+            Record::VERSION,
+            record.name(),
+            hex(&body)
+        );
+    }
+    assert_eq!(
+        written, RECORDS,
+        "a record's bytes changed: give it a new version and keep the old decoder"
+    );
+    for (line, record) in RECORDS.lines().zip(&samples) {
+        let [kind, version, _, body] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let read = Record::decode(kind.parse().unwrap(), version.parse().unwrap(), &unhex(body)).unwrap();
+        assert_eq!(&read, record);
+    }
+}
+
+#[test]
+fn an_unknown_kind_or_version_is_refused() {
+    assert!(matches!(
+        Record::decode(200, 1, &[]),
+        Err(RecordError::Unknown { kind: 200, version: 1 })
+    ));
+    assert!(matches!(
+        Record::decode(1, 2, &[]),
+        Err(RecordError::Unknown { kind: 1, version: 2 })
+    ));
+    assert!(matches!(Record::decode(1, 1, &[0xc1]), Err(RecordError::Body { .. })));
+}
+
+fn world() -> World {
+    let (mut world, paper, live) = World::connected();
+    let body = limit(Mode::Paper, "BUY", "2", "50").replace('{', r#"{"clientOrderId":"mine","strategyId":"grid","#);
+    let order = world.place(&body);
+    world.report(paper, order, OrderReport::Ack { venue_order_id: "v1" });
+    world.fill(paper, order, "1", "0.5", "49");
+    let doubt = world.buy(Mode::Live, "1", "50");
+    world.report(live, doubt, OrderReport::Unknown(cause("TIMEOUT", "no answer")));
+    world.submit(&limit(Mode::Paper, "SELL", "2000", "50")).unwrap();
+    world.report(paper, 77_777, OrderReport::Ack { venue_order_id: "v1" });
+    world.cancel(doubt).unwrap();
+    world.kill(KillScope::Symbol, "ETHUSDT", 1);
+    world.check();
+    world
+}
+
+#[test]
+fn a_snapshot_is_written_and_read_as_ever() {
+    let world = world();
+    let bytes = snapshot::encode(world.engine.state()).unwrap();
+    let written = format!("{:032x}\n{}\n", world.engine.state().digest(), hex(&bytes));
+    assert_eq!(
+        written, SNAPSHOT,
+        "the snapshot's bytes or the state hash changed: raise FOLD_VERSION"
+    );
+    let [hash, body] = SNAPSHOT.lines().collect::<Vec<_>>()[..] else {
+        panic!("{SNAPSHOT}")
+    };
+    let read = snapshot::decode(&unhex(body)).unwrap();
+    assert_eq!(format!("{:032x}", read.digest()), hash);
+    assert_eq!(read.open_count(), 2);
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused_or_hashes_the_same() {
+    let world = world();
+    let bytes = snapshot::encode(world.engine.state()).unwrap();
+    let mut refused = 0;
+    for place in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 0x10;
+        match snapshot::decode(&damaged) {
+            Err(_) => refused += 1,
+            Ok(state) => assert_eq!(state.digest(), world.engine.state().digest(), "byte {place}"),
+        }
+    }
+    assert!(refused * 100 > bytes.len() * 95, "{refused} of {}", bytes.len());
+    for length in 0..bytes.len() {
+        assert!(snapshot::decode(&bytes[..length]).is_err());
+    }
+}
