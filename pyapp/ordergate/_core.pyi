@@ -167,8 +167,8 @@ class Follower:
         """Folds to `commit` (or at least to `seq`, if committed) without producing anything; the sequence reached."""
     def committed_seq(self) -> int: ...
     # worker
-    def start_rows(self, last_seq: int, event_hash: bytes) -> None:
-        """Rows begin after this watermark."""
+    def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None:
+        """Rows begin after this watermark. FollowerStopped when it is not on our chain: Postgres holds another history."""
     def poll_rows(self, max_records: int) -> Rows | None:
         """The next batch, or None when there is nothing new."""
     def state_hash(self) -> str: ...

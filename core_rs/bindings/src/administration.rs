@@ -26,7 +26,9 @@ struct Fields(BTreeMap<String, String>);
 
 impl Fields {
     fn text(&mut self, name: &str) -> PyResult<String> {
-        self.0.remove(name).ok_or_else(|| Gateway::misuse(format!("{name} is missing")))
+        self.0
+            .remove(name)
+            .ok_or_else(|| Gateway::misuse(format!("{name} is missing")))
     }
 
     fn number<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>) -> PyResult<T> {
@@ -45,13 +47,15 @@ impl Fields {
 #[pymethods]
 impl Gateway {
     fn create_account(&mut self, name: &str) -> PyResult<Seq> {
-        self.command(|engine, now| engine.create_account(name, now))?.map_err(refused)
+        self.command(|engine, now| engine.create_account(name, now))?
+            .map_err(refused)
     }
 
     fn adjust_balance(&mut self, account: &str, mode: &str, asset: &str, delta: &str, reason: &str) -> PyResult<Seq> {
         let mode = Mode::parse(mode).ok_or_else(|| Self::misuse(format!("unknown mode {mode}")))?;
         let delta = number("delta", delta, Amount::parse)?;
-        self.command(|engine, now| engine.adjust_balance(account, mode, asset, delta, reason, now))?.map_err(refused)
+        self.command(|engine, now| engine.adjust_balance(account, mode, asset, delta, reason, now))?
+            .map_err(refused)
     }
 
     /// The key's id.
@@ -67,17 +71,29 @@ impl Gateway {
         rate_per_second: u32,
         expires_at_ns: Option<Nanos>,
     ) -> PyResult<KeyId> {
-        let token_sha256 = token_sha256.try_into().map_err(|_| Self::misuse("token_sha256 has 32 bytes"))?;
+        let token_sha256 = token_sha256
+            .try_into()
+            .map_err(|_| Self::misuse("token_sha256 has 32 bytes"))?;
         let parse = |word: &String| Scope::parse(word).ok_or_else(|| Self::misuse(format!("unknown scope {word}")));
         let scopes = scopes.iter().map(parse).collect::<PyResult<Vec<_>>>()?;
-        let key =
-            NewKey { account, owner, name, token_sha256, scopes: &scopes, rate_per_second, expires_at: expires_at_ns };
-        let (id, _) = self.command(|engine, now| engine.create_key(&key, now))?.map_err(refused)?;
+        let key = NewKey {
+            account,
+            owner,
+            name,
+            token_sha256,
+            scopes: &scopes,
+            rate_per_second,
+            expires_at: expires_at_ns,
+        };
+        let (id, _) = self
+            .command(|engine, now| engine.create_key(&key, now))?
+            .map_err(refused)?;
         Ok(id)
     }
 
     fn revoke_key(&mut self, key: KeyId) -> PyResult<Seq> {
-        self.command(|engine, now| engine.revoke_key(key, now))?.map_err(refused)
+        self.command(|engine, now| engine.revoke_key(key, now))?
+            .map_err(refused)
     }
 
     /// Journals a new or changed instrument; 0 when nothing changed.
@@ -100,7 +116,9 @@ impl Gateway {
             max_notional: fields.number("maxNotional", Amount::parse_or_zero)?,
         };
         fields.end()?;
-        let seq = self.command(|engine, now| engine.set_instrument(set, now))?.map_err(refused)?;
+        let seq = self
+            .command(|engine, now| engine.set_instrument(set, now))?
+            .map_err(refused)?;
         Ok(seq.unwrap_or(0))
     }
 
@@ -120,7 +138,8 @@ impl Gateway {
             max_order_notional: amount("maxOrderNotional", max_order_notional)?,
             max_open_orders,
         };
-        self.command(|engine, now| engine.set_limits(account, limits, by, reason, now))?.map_err(refused)
+        self.command(|engine, now| engine.set_limits(account, limits, by, reason, now))?
+            .map_err(refused)
     }
 
     /// JSON list of accounts with balances.
@@ -149,9 +168,14 @@ impl Gateway {
             .iter()
             .enumerate()
             .map(|(id, key)| {
-                let account = state.account(key.created.account).map_or("", |account| account.name.as_str());
-                let scopes: Vec<_> =
-                    Scope::ALL.iter().filter(|scope| key.allows(**scope)).map(|scope| scope.as_str()).collect();
+                let account = state
+                    .account(key.created.account)
+                    .map_or("", |account| account.name.as_str());
+                let scopes: Vec<_> = Scope::ALL
+                    .iter()
+                    .filter(|scope| key.allows(**scope))
+                    .map(|scope| scope.as_str())
+                    .collect();
                 json!({"id": id, "account": account, "owner": key.created.owner, "name": key.created.name,
                     "scopes": scopes, "ratePerSecond": key.created.rate_per_second,
                     "createdAtNs": key.created_at, "expiresAtNs": key.created.expires_at,
@@ -179,7 +203,10 @@ impl Gateway {
         dict.set_item("requestKeys", state.request_key_count())?;
         dict.set_item("killLevel", kill.map(|(_, _, kill)| kill.level))?;
         dict.set_item("killReason", kill.map(|(_, _, kill)| kill.reason.as_str()))?;
-        dict.set_item("killReadingAgeMs", self.engine.kill_reading_age(now).map(|age| age / 1_000_000))?;
+        dict.set_item(
+            "killReadingAgeMs",
+            self.engine.kill_reading_age(now).map(|age| age / 1_000_000),
+        )?;
         dict.set_item("paperSession", self.engine.attached(Mode::Paper))?;
         dict.set_item("liveSession", self.engine.attached(Mode::Live))?;
         dict.set_item("acceptedOrders", counters.accepted)?;
@@ -198,25 +225,97 @@ impl Gateway {
         let (state, counters) = (self.engine.state(), self.engine.state().counters());
         let mut out = String::with_capacity(2048);
         let mut put = |name: &str, kind: &str, help: &str, value: u64| {
-            out.push_str(&format!("# HELP ordergate_{name} {help}\n# TYPE ordergate_{name} {kind}\nordergate_{name} {value}\n"));
+            out.push_str(&format!(
+                "# HELP ordergate_{name} {help}\n# TYPE ordergate_{name} {kind}\nordergate_{name} {value}\n"
+            ));
         };
-        put("orders_accepted_total", "counter", "Orders that passed every check.", counters.accepted);
-        put("orders_denied_total", "counter", "Orders that a risk check refused.", counters.denied);
+        put(
+            "orders_accepted_total",
+            "counter",
+            "Orders that passed every check.",
+            counters.accepted,
+        );
+        put(
+            "orders_denied_total",
+            "counter",
+            "Orders that a risk check refused.",
+            counters.denied,
+        );
         put("fills_total", "counter", "Trades booked.", counters.fills);
-        put("illegal_events_total", "counter", "Events that the life cycle does not allow.", counters.illegal);
-        put("parked_total", "counter", "Facts that could not be booked.", counters.parked);
+        put(
+            "illegal_events_total",
+            "counter",
+            "Events that the life cycle does not allow.",
+            counters.illegal,
+        );
+        put(
+            "parked_total",
+            "counter",
+            "Facts that could not be booked.",
+            counters.parked,
+        );
         put("alarms_total", "counter", "Alarms of the fold.", counters.alarms);
-        put("reports_dropped_total", "counter", "Reports of ended sessions.", self.engine.dropped_reports());
-        put("reports_duplicate_total", "counter", "Reports that told nothing new.", self.engine.duplicate_reports());
-        put("orders_open", "gauge", "Orders that have not ended.", state.open_count() as u64);
-        put("orders_unsent", "gauge", "Accepted orders that wait to be sent.", state.unsent_count() as u64);
-        put("orders_unanswered", "gauge", "Orders sent without any report yet.", state.unanswered_count() as u64);
-        put("orders_in_doubt", "gauge", "Orders whose outcome is unknown.", state.in_doubt_count() as u64);
-        put("request_keys", "gauge", "Idempotency keys kept.", state.request_key_count() as u64);
-        put("kills_active", "gauge", "Scopes in which trading is stopped.", state.kills().count() as u64);
+        put(
+            "reports_dropped_total",
+            "counter",
+            "Reports of ended sessions.",
+            self.engine.dropped_reports(),
+        );
+        put(
+            "reports_duplicate_total",
+            "counter",
+            "Reports that told nothing new.",
+            self.engine.duplicate_reports(),
+        );
+        put(
+            "orders_open",
+            "gauge",
+            "Orders that have not ended.",
+            state.open_count() as u64,
+        );
+        put(
+            "orders_unsent",
+            "gauge",
+            "Accepted orders that wait to be sent.",
+            state.unsent_count() as u64,
+        );
+        put(
+            "orders_unanswered",
+            "gauge",
+            "Orders sent without any report yet.",
+            state.unanswered_count() as u64,
+        );
+        put(
+            "orders_in_doubt",
+            "gauge",
+            "Orders whose outcome is unknown.",
+            state.in_doubt_count() as u64,
+        );
+        put(
+            "request_keys",
+            "gauge",
+            "Idempotency keys kept.",
+            state.request_key_count() as u64,
+        );
+        put(
+            "kills_active",
+            "gauge",
+            "Scopes in which trading is stopped.",
+            state.kills().count() as u64,
+        );
         put("journal_last_seq", "gauge", "Last record.", state.last_seq());
-        put("journal_durable_seq", "gauge", "Last durable record.", self.journal.durable_seq());
-        put("journal_backlog_bytes", "gauge", "Bytes that wait for a flush.", self.journal.backlog_bytes());
+        put(
+            "journal_durable_seq",
+            "gauge",
+            "Last durable record.",
+            self.journal.durable_seq(),
+        );
+        put(
+            "journal_backlog_bytes",
+            "gauge",
+            "Bytes that wait for a flush.",
+            self.journal.backlog_bytes(),
+        );
         out.into_bytes()
     }
 }

@@ -1,15 +1,16 @@
 //! A follower: the gateway's own fold over what is committed, for the worker and the venues.
 
 use crate::errors::FollowerStopped;
-use crate::rows::{Batch, EventHash, Rows};
-use ordergate_core::record::{FOLD_VERSION, Record};
+use crate::rows::{Batch, EventHash, Folded, Rows};
+use crate::start::newest_state;
 use ordergate_core::account::Account;
 use ordergate_core::instrument::Instrument;
+use ordergate_core::record::{FOLD_VERSION, Record};
 use ordergate_core::render::order_json;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
 use ordergate_core::terms::{Nanos, OrderId, Seq, SessionId};
-use ordergate_journal::{ChunkInfo, FollowError, JournalClock, snapshots};
+use ordergate_journal::{FollowError, Hash, JournalClock, snapshots};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -27,7 +28,8 @@ pub struct Follower {
     /// Rows begin after this sequence.
     rows_after: Seq,
     hash_agreed: Seq,
-    last_chunk: Option<ChunkInfo>,
+    /// Last record and hash of the last chunk folded, or of the snapshot.
+    end: Option<(Seq, Hash)>,
 }
 
 /// A piece of work for a venue.
@@ -38,33 +40,47 @@ enum Work {
 
 impl Follower {
     /// Folds at most `max` records (whole chunks), showing each to `see` after it is folded.
-    fn fold(
-        &mut self,
-        max: usize,
-        see: &mut dyn FnMut(&State, &ChunkInfo, Seq, Nanos, &Record),
-    ) -> PyResult<usize> {
-        let Self { journal, state, hash_agreed, last_chunk, .. } = self;
+    fn fold(&mut self, max: usize, see: &mut dyn FnMut(&Folded<'_>)) -> PyResult<usize> {
+        let Self {
+            journal,
+            state,
+            hash_agreed,
+            end,
+            ..
+        } = self;
         journal
             .poll(max, &mut |chunk, frame| {
-                let record = Record::decode(frame.kind, frame.version, frame.body).map_err(|error| error.to_string())?;
+                let record =
+                    Record::decode(frame.kind, frame.version, frame.body).map_err(|error| error.to_string())?;
                 if let Record::Epoch(epoch) = &record
-                    && epoch.fold_version != FOLD_VERSION
+                    && epoch.fold_version > FOLD_VERSION
                 {
                     return Err(format!(
                         "record {} begins fold version {}, this build folds version {FOLD_VERSION}",
                         frame.seq, epoch.fold_version
                     ));
                 }
-                state.apply(frame.seq, frame.ts, &record).map_err(|broken| broken.to_string())?;
+                let applied = state
+                    .apply(frame.seq, frame.ts, &record)
+                    .map_err(|broken| broken.to_string())?;
                 if matches!(record, Record::StateHash(_)) {
                     // The fold itself refuses a hash that differs.
                     *hash_agreed = frame.seq;
                 }
-                *last_chunk = Some(*chunk);
-                see(state, chunk, frame.seq, frame.ts, &record);
+                *end = Some((chunk.last_seq, chunk.hash));
+                let (seq, ts, record) = (frame.seq, frame.ts, &record);
+                see(&Folded {
+                    state,
+                    chunk,
+                    seq,
+                    ts,
+                    record,
+                    applied,
+                });
                 Ok(())
             })
             .map_err(stopped)
+            .and_then(|records| self.check_version().map(|()| records))
     }
 
     fn item<'py>(&self, py: Python<'py>, work: &Work) -> PyResult<Option<Bound<'py, PyTuple>>> {
@@ -72,24 +88,41 @@ impl Follower {
             Work::Submit(id) => (*id, None),
             Work::Cancel(id, at) => (*id, Some(*at)),
         };
-        let Some(order) = self.state.order(id) else { return Ok(None) };
+        let Some(order) = self.state.order(id) else {
+            return Ok(None);
+        };
         let venue_id = format!("og{}-{id}", self.state.install());
         if let Some(at) = cancel_at {
             return ("CANCEL", id, at, venue_id).into_pyobject(py).map(Some);
         }
         let terms = &order.terms;
-        let account = self.state.account(terms.account).map_or("", |account| account.name.as_str());
-        let symbol = self.state.instrument(terms.instrument).map_or("", |instrument| instrument.symbol.as_str());
+        let account = self
+            .state
+            .account(terms.account)
+            .map_or("", |account| account.name.as_str());
+        let symbol = self
+            .state
+            .instrument(terms.instrument)
+            .map_or("", |instrument| instrument.symbol.as_str());
         let started = order.submit.map_or(order.received_at, |submit| submit.at);
         let fields = (
             ("SUBMIT", id, started, account, symbol, terms.side.as_str()),
-            (terms.ord_type.as_str(), terms.time_in_force.as_str(), terms.qty.to_string(), order.cum_qty.to_string()),
+            (
+                terms.ord_type.as_str(),
+                terms.time_in_force.as_str(),
+                terms.qty.to_string(),
+                order.cum_qty.to_string(),
+            ),
             (terms.price.map(|price| price.to_string()), venue_id),
         );
         let (head, middle, tail) = fields;
         let tuple = PyTuple::new(
             py,
-            head.into_pyobject(py)?.iter().chain(middle.into_pyobject(py)?.iter()).chain(tail.into_pyobject(py)?.iter()).collect::<Vec<_>>(),
+            head.into_pyobject(py)?
+                .iter()
+                .chain(middle.into_pyobject(py)?.iter())
+                .chain(tail.into_pyobject(py)?.iter())
+                .collect::<Vec<_>>(),
         )?;
         Ok(Some(tuple))
     }
@@ -104,8 +137,21 @@ impl Follower {
         Ok(list)
     }
 
-    fn is_of(state: &State, order: OrderId, session: SessionId) -> bool {
-        state.order(order).and_then(|order| state.session_of(order)) == Some(session)
+    /// Cancels go out by whoever is connected now, whichever session sent the order.
+    fn may_cancel(state: &State, order: OrderId, session: SessionId) -> bool {
+        let lane = state.order(order).and_then(|order| state.lane(order.terms.mode));
+        lane.is_some_and(|lane| lane.session == session)
+    }
+
+    /// Once everything is folded, the writer must fold as we do.
+    fn check_version(&self) -> PyResult<()> {
+        let written = self.state.fold_version();
+        if self.state.last_seq() == self.journal.committed() && written != FOLD_VERSION && self.state.last_seq() > 0 {
+            let why =
+                format!("the gateway folds version {written}, this build version {FOLD_VERSION}: restart it first");
+            return Err(FollowerStopped::new_err(why));
+        }
+        Ok(())
     }
 }
 
@@ -134,17 +180,20 @@ impl Follower {
     #[new]
     #[pyo3(signature = (journal_dir, snapshot_dir=None, *, from_seq=None))]
     fn new(journal_dir: &str, snapshot_dir: Option<&str>, from_seq: Option<Seq>) -> PyResult<Self> {
-        let mut state = State::default();
-        if let Some(dir) = snapshot_dir.map(Path::new).filter(|dir| dir.is_dir()) {
-            let newest = snapshots::newest(dir, FOLD_VERSION, from_seq.unwrap_or(Seq::MAX))
-                .map_err(|error| PyOSError::new_err(error.to_string()))?;
-            if let Some(found) = newest.snapshot {
-                state = snapshot::decode(&found.body)
-                    .map_err(|error| FollowerStopped::new_err(format!("snapshot at {}: {error}", found.seq)))?;
-            }
-        }
+        let (state, snapshot_hash) = match snapshot_dir {
+            Some(dir) => newest_state(Path::new(dir), from_seq.unwrap_or(Seq::MAX))?,
+            None => (State::default(), None),
+        };
+        let end = snapshot_hash.map(|hash| (state.last_seq(), hash));
         let journal = ordergate_journal::Follower::open(Path::new(journal_dir), state.last_seq()).map_err(stopped)?;
-        Ok(Self { journal, state, event_hash: [0; 32], rows_after: 0, hash_agreed: 0, last_chunk: None })
+        Ok(Self {
+            journal,
+            state,
+            event_hash: [0; 32],
+            rows_after: 0,
+            hash_agreed: 0,
+            end,
+        })
     }
 
     #[getter]
@@ -166,11 +215,15 @@ impl Follower {
     /// Folds to `commit`, or to `seq` at least when that is committed.
     #[pyo3(signature = (seq=None))]
     fn catch_up(&mut self, seq: Option<Seq>) -> PyResult<Seq> {
-        let goal = seq.unwrap_or_else(|| self.journal.committed()).min(self.journal.committed());
+        let goal = seq
+            .unwrap_or_else(|| self.journal.committed())
+            .min(self.journal.committed());
         while self.state.last_seq() < goal {
             // Not further than asked: the worker's rows begin right after its watermark.
-            let most = usize::try_from(goal - self.state.last_seq()).unwrap_or(CATCH_UP).min(CATCH_UP);
-            if self.fold(most, &mut |_, _, _, _, _| {})? == 0 {
+            let most = usize::try_from(goal - self.state.last_seq())
+                .unwrap_or(CATCH_UP)
+                .min(CATCH_UP);
+            if self.fold(most, &mut |_| {})? == 0 {
                 break;
             }
         }
@@ -181,30 +234,36 @@ impl Follower {
         self.journal.committed()
     }
 
-    /// Rows begin after this watermark.
-    fn start_rows(&mut self, last_seq: Seq, event_hash: &[u8]) -> PyResult<()> {
+    /// Rows begin after this watermark, which must be on our own chain: Postgres of another history is refused.
+    fn start_rows(&mut self, last_seq: Seq, chunk_hash: &[u8], event_hash: &[u8]) -> PyResult<()> {
         if self.state.last_seq() > last_seq {
             return Err(PyValueError::new_err(format!(
                 "this follower stands at {}, after the watermark {last_seq}: open it with from_seq",
                 self.state.last_seq()
             )));
         }
+        self.catch_up(Some(last_seq))?;
+        if last_seq > 0 && self.end.map(|(seq, hash)| (seq, hash.to_vec())) != Some((last_seq, chunk_hash.to_vec())) {
+            return Err(FollowerStopped::new_err(format!(
+                "Postgres holds another history: its watermark {last_seq} is not a chunk of this journal with that hash; \
+                 stop trading, find out which of the two was restored, and restore the other to match"
+            )));
+        }
         self.rows_after = last_seq;
-        self.event_hash = event_hash.try_into().map_err(|_| PyValueError::new_err("event_hash has 32 bytes"))?;
+        self.event_hash = event_hash
+            .try_into()
+            .map_err(|_| PyValueError::new_err("event_hash has 32 bytes"))?;
         Ok(())
     }
 
     /// The next batch, or None when there is nothing new.
     fn poll_rows(&mut self, py: Python<'_>, max_records: usize) -> PyResult<Option<Rows>> {
         let rows_after = self.rows_after;
-        if self.state.last_seq() < rows_after {
-            self.catch_up(Some(rows_after))?;
-        }
         let mut batch = Batch::default();
         let mut head = self.event_hash;
-        self.fold(max_records, &mut |state, chunk, seq, ts, record| {
-            if seq > rows_after {
-                batch.add(state, chunk, seq, ts, record, &mut head);
+        self.fold(max_records, &mut |folded| {
+            if folded.seq > rows_after {
+                batch.add(folded, &mut head);
             }
         })?;
         self.event_hash = head;
@@ -222,26 +281,36 @@ impl Follower {
 
     /// Writes a snapshot at the current sequence and removes all but the two newest; its path.
     fn write_snapshot(&self, snapshot_dir: &str) -> PyResult<String> {
-        let chunk = self.last_chunk.as_ref().ok_or_else(|| PyValueError::new_err("nothing was folded since the last snapshot"))?;
+        let (_, chunk_hash) = self
+            .end
+            .ok_or_else(|| PyValueError::new_err("nothing was folded yet"))?;
         let body = snapshot::encode(&self.state).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let snapshot = snapshots::Snapshot {
             seq: self.state.last_seq(),
             fold_version: FOLD_VERSION,
-            chunk_hash: chunk.hash,
+            chunk_hash,
             state_hash: self.state.digest().to_be_bytes(),
             body,
         };
-        let path: PathBuf = snapshots::write(Path::new(snapshot_dir), &snapshot).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let path: PathBuf = snapshots::write(Path::new(snapshot_dir), &snapshot)
+            .map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(path.display().to_string())
     }
 
     /// Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items.
     fn open_work<'py>(&self, py: Python<'py>, venue: &str, session: SessionId) -> PyResult<Bound<'py, PyList>> {
-        let Some(lane) = self.state.lanes().find(|lane| lane.venue == venue) else { return Ok(PyList::empty(py)) };
+        let Some(lane) = self.state.lanes().find(|lane| lane.venue == venue) else {
+            return Ok(PyList::empty(py));
+        };
         let mut works = Vec::new();
         let mut cancels = Vec::new();
-        for order in self.state.open_orders(lane.mode).filter(|order| self.state.session_of(order) == Some(session)) {
-            works.push(Work::Submit(order.id));
+        for order in self.state.open_orders(lane.mode).filter(|order| order.submit.is_some()) {
+            if self.state.session_of(order) == Some(session) {
+                works.push(Work::Submit(order.id));
+            }
+            if lane.session != session {
+                continue;
+            }
             if order.cancel_pending || order.cancel_wanted {
                 cancels.push(Work::Cancel(order.id, order.updated_at));
             }
@@ -251,19 +320,27 @@ impl Follower {
     }
 
     /// SUBMIT and CANCEL items of this session among the next records.
-    fn poll_work<'py>(&mut self, py: Python<'py>, venue: &str, session: SessionId, max_records: usize) -> PyResult<Bound<'py, PyList>> {
+    fn poll_work<'py>(
+        &mut self,
+        py: Python<'py>,
+        venue: &str,
+        session: SessionId,
+        max_records: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
         let mut works = Vec::new();
         let mut newer = None;
-        self.fold(max_records, &mut |state, _, seq, ts, record| match record {
+        self.fold(max_records, &mut |folded| match folded.record {
             Record::SubmitStarted(body) if body.session == session => works.push(Work::Submit(body.order)),
-            Record::CancelRequested(body) if Self::is_of(state, body.order, session) => {
-                works.push(Work::Cancel(body.order, ts));
+            Record::CancelRequested(body) if Self::may_cancel(folded.state, body.order, session) => {
+                works.push(Work::Cancel(body.order, folded.ts));
             }
-            Record::SessionOpened(body) if body.venue == venue && seq > session => newer = Some(seq),
+            Record::SessionOpened(body) if body.venue == venue && folded.seq > session => newer = Some(folded.seq),
             _ => {}
         })?;
         match newer {
-            Some(seq) => Err(FollowerStopped::new_err(format!("session {seq} of {venue} has ended session {session}"))),
+            Some(seq) => Err(FollowerStopped::new_err(format!(
+                "session {seq} of {venue} has ended session {session}"
+            ))),
             None => self.items(py, &works),
         }
     }
@@ -292,7 +369,13 @@ impl Follower {
         let of = |account: &Account| {
             let name = account.name.clone();
             self.state.balances(account.id).map(move |view| {
-                (name.clone(), view.mode.as_str(), view.asset.to_owned(), view.total.to_string(), view.held.to_string())
+                (
+                    name.clone(),
+                    view.mode.as_str(),
+                    view.asset.to_owned(),
+                    view.total.to_string(),
+                    view.held.to_string(),
+                )
             })
         };
         self.state.accounts().iter().flat_map(of).collect()

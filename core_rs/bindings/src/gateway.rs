@@ -5,14 +5,12 @@
 //! reaches the journal, and every later call raises.
 
 use crate::errors::{EnginePoisoned, JournalFailed, JournalLocked, JournalRefused};
+use crate::start::newest_state;
 use ordergate_core::engine::{Emitted, Engine};
-use ordergate_core::record::{FOLD_VERSION, Record};
-use ordergate_core::state::{Broken, State};
+use ordergate_core::record::Record;
+use ordergate_core::state::Broken;
 use ordergate_core::terms::{Nanos, Seq};
-use ordergate_core::snapshot;
-use ordergate_journal::{
-    AppendError, JournalClock, Journal, OpenError, Options, Postgres, clock, encode_frame, snapshots,
-};
+use ordergate_journal::{AppendError, Journal, JournalClock, OpenError, Options, Postgres, clock, encode_frame};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::os::fd::AsRawFd;
@@ -36,12 +34,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// Runs one command and appends what it emitted. A panic or a broken invariant leaves the object poisoned.
-    pub(crate) fn command<T>(
-        &mut self,
-        run: impl FnOnce(&mut Engine, Nanos) -> Result<T, Broken>,
-    ) -> PyResult<T> {
+    pub(crate) fn command<T>(&mut self, run: impl FnOnce(&mut Engine, Nanos) -> Result<T, Broken>) -> PyResult<T> {
         if self.poisoned {
-            return Err(EnginePoisoned::new_err("the engine is poisoned: exit, and read the log for the first cause"));
+            return Err(EnginePoisoned::new_err(
+                "the engine is poisoned: exit, and read the log for the first cause",
+            ));
         }
         let now = self.clock.now();
         // Stays set when `run` panics.
@@ -62,16 +59,20 @@ impl Gateway {
 
     fn append(&mut self, now: Nanos) -> PyResult<()> {
         let emitted = self.engine.take_emitted();
-        let Some(first) = emitted.first().map(|record| record.seq) else { return Ok(()) };
+        let Some(first) = emitted.first().map(|record| record.seq) else {
+            return Ok(());
+        };
         self.frames.clear();
         for Emitted { ts, kind, body, .. } in &emitted {
             encode_frame(&mut self.frames, *ts, *kind, Record::VERSION, body);
         }
         let count = u32::try_from(emitted.len()).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        self.journal.append(&self.frames, first, count, now).map_err(|error| match error {
-            AppendError::Full => JournalFailed::new_err("the journal's buffer is full: the disk does not keep up"),
-            AppendError::Failed(reason) | AppendError::Misuse(reason) => JournalFailed::new_err(reason),
-        })
+        self.journal
+            .append(&self.frames, first, count, now)
+            .map_err(|error| match error {
+                AppendError::Full => JournalFailed::new_err("the journal's buffer is full: the disk does not keep up"),
+                AppendError::Failed(reason) | AppendError::Misuse(reason) => JournalFailed::new_err(reason),
+            })
     }
 
     /// A bad argument of our own callers.
@@ -95,19 +96,27 @@ impl Gateway {
     ) -> PyResult<Self> {
         let postgres = match watermark {
             Some((seq, hash)) => {
-                let hash = hash.try_into().map_err(|_| Self::misuse("watermark: a chunk hash has 16 bytes"))?;
+                let hash = hash
+                    .try_into()
+                    .map_err(|_| Self::misuse("watermark: a chunk hash has 16 bytes"))?;
                 Postgres::At { seq, hash }
             }
             None if postgres_read => Postgres::Empty,
             None => Postgres::Unreadable,
         };
-        let mut options = Options { segment_bytes, ..Options::default() };
-        let (mut state, hash) = starting_state(Path::new(snapshot_dir))?;
+        let mut options = Options {
+            segment_bytes,
+            ..Options::default()
+        };
+        let (mut state, hash) = newest_state(Path::new(snapshot_dir), Seq::MAX)?;
         options.snapshot_hash = hash;
         let after = state.last_seq();
         let journal = Journal::open(Path::new(journal_dir), options, postgres, after, &mut |_, frame| {
             let record = Record::decode(frame.kind, frame.version, frame.body).map_err(|error| error.to_string())?;
-            state.apply(frame.seq, frame.ts, &record).map(|_| ()).map_err(|broken| broken.to_string())
+            state
+                .apply(frame.seq, frame.ts, &record)
+                .map(|_| ())
+                .map_err(|broken| broken.to_string())
         })
         .map_err(|error| match error {
             OpenError::Locked => JournalLocked::new_err(format!("another gateway holds the journal in {journal_dir}")),
@@ -203,22 +212,8 @@ impl Gateway {
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {
         let last = self.engine.state().last_seq();
         let journal = &self.journal;
-        py.detach(|| journal.wait_durable(last, CLOSE_WAIT).and_then(|_| journal.close())).map_err(JournalFailed::new_err)
-    }
-}
-
-/// The newest snapshot's state with its chunk hash, or the empty state.
-fn starting_state(snapshot_dir: &Path) -> PyResult<(State, Option<ordergate_journal::Hash>)> {
-    if !snapshot_dir.is_dir() {
-        return Ok((State::default(), None));
-    }
-    let newest = snapshots::newest(snapshot_dir, FOLD_VERSION, Seq::MAX).map_err(|error| PyOSError::new_err(error.to_string()))?;
-    match newest.snapshot {
-        None => Ok((State::default(), None)),
-        Some(found) => {
-            let state = snapshot::decode(&found.body).map_err(|error| JournalRefused::new_err(format!("snapshot at {}: {error}", found.seq)))?;
-            Ok((state, Some(found.chunk_hash)))
-        }
+        py.detach(|| journal.wait_durable(last, CLOSE_WAIT).and_then(|_| journal.close()))
+            .map_err(JournalFailed::new_err)
     }
 }
 
@@ -231,5 +226,8 @@ fn new_install() -> PyResult<String> {
             .map_err(|error| PyOSError::new_err(error.to_string()))?;
     }
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect())
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+        .collect())
 }

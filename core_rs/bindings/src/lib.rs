@@ -7,6 +7,7 @@ mod gateway;
 mod refusal;
 mod requests;
 mod rows;
+mod start;
 mod table;
 mod venues;
 
@@ -23,7 +24,10 @@ macro_rules! words {
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("BUILD_PROFILE", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    module.add(
+        "BUILD_PROFILE",
+        if cfg!(debug_assertions) { "debug" } else { "release" },
+    )?;
     module.add("FOLD_VERSION", ordergate_core::record::FOLD_VERSION)?;
     let vocabulary = PyDict::new(module.py());
     words!(vocabulary,

@@ -25,7 +25,11 @@ impl From<refusal::Refusal> for Refusal {
         Self {
             code: refusal.code,
             detail: refusal.detail,
-            errors: refusal.errors.into_iter().map(|error| (error.field, error.message)).collect(),
+            errors: refusal
+                .errors
+                .into_iter()
+                .map(|error| (error.field, error.message))
+                .collect(),
             retry_after_ms: refusal.retry_after_ms,
         }
     }

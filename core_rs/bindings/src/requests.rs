@@ -1,6 +1,5 @@
 //! Clients' requests: authenticate, decide, render. Answers name the sequence that must be durable before they leave.
 
-use crate::errors::JournalFailed;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal as PyRefusal;
 use ordergate_core::engine::{Caller, Submitted};
@@ -49,7 +48,8 @@ impl Gateway {
             .map(|(_, token)| token.trim())
             .unwrap_or_default();
         let now = self.clock.now();
-        self.engine.authorize(&Sha256::digest(token.as_bytes()).into(), needed, now)
+        self.engine
+            .authorize(&Sha256::digest(token.as_bytes()).into(), needed, now)
     }
 
     /// A sequence to wait for, 0 when it is durable.
@@ -70,15 +70,21 @@ impl Gateway {
         render::order_json(out, &view);
     }
 
-    /// The stored answer of an earlier request, from its record in the journal.
-    fn stored_answer(&self, seq: Seq) -> PyResult<(u16, String)> {
-        let frame = self.journal.read(seq).map_err(|error| JournalFailed::new_err(error.to_string()))?;
-        let record = frame.as_ref().map(|frame| Record::decode(frame.kind, frame.version, &frame.body)).transpose();
-        match record {
-            Ok(Some(Record::OrderAccepted(body))) => Ok((body.answer_status, body.answer)),
-            Ok(Some(Record::OrderDenied(body))) => Ok((body.answer_status, body.answer)),
-            Ok(_) => Err(JournalFailed::new_err(format!("record {seq} holds no stored answer"))),
-            Err(error) => Err(JournalFailed::new_err(error.to_string())),
+    /// The stored answer of an earlier request, from its record in the journal. One that cannot be read says nothing
+    /// about what is being written: the key stays taken and the client may ask again.
+    fn stored_answer(&self, seq: Seq) -> Result<(u16, String), Refusal> {
+        let unreadable = |why: String| {
+            let detail =
+                format!("The answer of this request is record {seq} of the journal, which cannot be read: {why}.");
+            Refusal::new(refusal::ANSWER_UNREADABLE, detail).retry_after_ms(1_000)
+        };
+        let frame = self.journal.read(seq).map_err(|error| unreadable(error.to_string()))?;
+        let frame = frame.ok_or_else(|| unreadable("it has left the journal".to_owned()))?;
+        match Record::decode(frame.kind, frame.version, &frame.body) {
+            Ok(Record::OrderAccepted(body)) => Ok((body.answer_status, body.answer)),
+            Ok(Record::OrderDenied(body)) => Ok((body.answer_status, body.answer)),
+            Ok(_) => Err(unreadable("it holds no answer".to_owned())),
+            Err(error) => Err(unreadable(error.to_string())),
         }
     }
 
@@ -94,7 +100,9 @@ impl Gateway {
             }
             looked += 1;
             last = Some(order.id);
-            let symbol = state.instrument(order.terms.instrument).map(|instrument| instrument.symbol.as_str());
+            let symbol = state
+                .instrument(order.terms.instrument)
+                .map(|instrument| instrument.symbol.as_str());
             if query.symbol.as_deref().is_some_and(|wanted| symbol != Some(wanted))
                 || query.status.is_some_and(|wanted| order.status() != wanted)
             {
@@ -128,25 +136,44 @@ impl Gateway {
         let before = match cursor {
             None => None,
             Some(text) => {
-                let id = text.strip_prefix('o').and_then(|hex| OrderId::from_str_radix(hex, 16).ok());
+                let id = text
+                    .strip_prefix('o')
+                    .and_then(|hex| OrderId::from_str_radix(hex, 16).ok());
                 let own = id.filter(|id| self.order_of(caller, &id.to_string()).is_ok());
                 Some(own.ok_or_else(|| Refusal::field(refusal::INVALID_CURSOR, "cursor", "is not one of ours"))?)
             }
         };
         let limit = match limit {
             None => PAGE_DEFAULT,
-            Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-                Refusal::field(refusal::INVALID_PARAMETER, "limit", format!("must be a number from 1 to {PAGE_MAX}"))
-            })?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=PAGE_MAX).contains(limit))
+                .ok_or_else(|| {
+                    Refusal::field(
+                        refusal::INVALID_PARAMETER,
+                        "limit",
+                        format!("must be a number from 1 to {PAGE_MAX}"),
+                    )
+                })?,
         };
         let status = match status {
             None => None,
             Some(text) => Some(OrdStatus::parse(text).ok_or_else(|| {
                 let words: Vec<_> = OrdStatus::ALL.iter().map(|word| word.as_str()).collect();
-                Refusal::field(refusal::INVALID_PARAMETER, "status", format!("must be one of {}", words.join(", ")))
+                Refusal::field(
+                    refusal::INVALID_PARAMETER,
+                    "status",
+                    format!("must be one of {}", words.join(", ")),
+                )
             })?),
         };
-        Ok(Query { before, limit, symbol, status })
+        Ok(Query {
+            before,
+            limit,
+            symbol,
+            status,
+        })
     }
 }
 
@@ -189,10 +216,10 @@ impl Gateway {
             Ok(Submitted::Stored { seq, status, body }) => {
                 Either::Answer((status, seq, PyBytes::new(py, body.as_bytes())))
             }
-            Ok(Submitted::Repeat { seq }) => {
-                let (status, body) = self.stored_answer(seq)?;
-                Either::Answer((status, 0, PyBytes::new(py, body.as_bytes())))
-            }
+            Ok(Submitted::Repeat { seq }) => match self.stored_answer(seq) {
+                Ok((status, body)) => Either::Answer((status, 0, PyBytes::new(py, body.as_bytes()))),
+                Err(refused) => Either::Refusal(refused.into()),
+            },
             Err(refused) => Either::Refusal(refused.into()),
         })
     }
@@ -217,7 +244,11 @@ impl Gateway {
         if let Some(order) = self.engine.state().order(id) {
             self.push_order(&mut out, order);
         }
-        Ok(Either::Answer((answer.status, self.wait_for(answer.seq), PyBytes::new(py, out.as_bytes()))))
+        Ok(Either::Answer((
+            answer.status,
+            self.wait_for(answer.seq),
+            PyBytes::new(py, out.as_bytes()),
+        )))
     }
 
     /// GET /orders/{id}.
@@ -252,7 +283,12 @@ impl Gateway {
             let caller = self.caller(authorization, Scope::Read)?;
             let query = self.query(caller, cursor, limit, symbol, status)?;
             let (body, newest, next) = self.page(caller, &query);
-            Ok((200, self.wait_for(newest), PyBytes::new(py, body.as_bytes()), next.map(cursor_text)))
+            Ok((
+                200,
+                self.wait_for(newest),
+                PyBytes::new(py, body.as_bytes()),
+                next.map(cursor_text),
+            ))
         };
         match read() {
             Ok(page) => Either::Answer(page),
@@ -265,7 +301,9 @@ impl Gateway {
         let read = |gateway: &mut Self| -> Result<Answer<'py>, Refusal> {
             let caller = gateway.caller(authorization, Scope::Read)?;
             let state = gateway.engine.state();
-            let name = state.account(caller.account).map_or("", |account| account.name.as_str());
+            let name = state
+                .account(caller.account)
+                .map_or("", |account| account.name.as_str());
             let (balances, positions) = (state.balances(caller.account), state.positions(caller.account));
             let (mut out, as_of) = (String::with_capacity(1024), state.last_seq());
             render::portfolio_json(&mut out, name, as_of, balances, positions);
@@ -274,4 +312,3 @@ impl Gateway {
         either(read(self).map_err(Into::into))
     }
 }
-

@@ -3,7 +3,7 @@
 use crate::table::{Cell, Table, printable};
 use ordergate_core::audit;
 use ordergate_core::record::{Fill, Record};
-use ordergate_core::state::State;
+use ordergate_core::state::{Applied, State};
 use ordergate_core::terms::{Nanos, OrderId, Scope, Seq};
 use ordergate_journal::ChunkInfo;
 use pyo3::prelude::*;
@@ -13,6 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Head of the chain over `execution.order_events`.
 pub type EventHash = [u8; 32];
+
+/// One record, just folded.
+#[derive(Clone, Copy)]
+pub struct Folded<'a> {
+    /// The state after it.
+    pub state: &'a State,
+    /// Its chunk.
+    pub chunk: &'a ChunkInfo,
+    /// Its sequence.
+    pub seq: Seq,
+    /// Its time.
+    pub ts: Nanos,
+    /// Itself.
+    pub record: &'a Record,
+    /// What it did.
+    pub applied: Applied,
+}
 
 /// Rows of one batch, while it is being folded.
 #[derive(Default)]
@@ -27,7 +44,15 @@ pub struct Batch {
 
 impl Batch {
     /// Adds one record that `state` has just folded.
-    pub fn add(&mut self, state: &State, chunk: &ChunkInfo, seq: Seq, ts: Nanos, record: &Record, head: &mut EventHash) {
+    pub fn add(&mut self, folded: &Folded<'_>, head: &mut EventHash) {
+        let Folded {
+            state,
+            chunk,
+            seq,
+            ts,
+            record,
+            applied,
+        } = *folded;
         if self.first_seq == 0 {
             self.first_seq = seq;
         }
@@ -38,6 +63,17 @@ impl Batch {
                 self.durable.insert(order, chunk.sealed_ns);
             }
             self.touched.insert(order);
+        }
+        if let (Some(code), false) = (applied.alarm, matches!(record, Record::Illegal(_) | Record::Parked(_))) {
+            let [kind, detail] = [record.name(), "an unexpected fact was booked"];
+            self.table("alarms").push([
+                seq.into(),
+                applied.order.into(),
+                kind.into(),
+                code.into(),
+                detail.into(),
+                ts.into(),
+            ]);
         }
         match record {
             Record::Fill(body) => self.fill(state, seq, ts, body),
@@ -52,7 +88,15 @@ impl Batch {
         self.tables.entry(name).or_default()
     }
 
-    fn order_event(&mut self, state: &State, seq: Seq, ts: Nanos, order: OrderId, record: &Record, head: &mut EventHash) {
+    fn order_event(
+        &mut self,
+        state: &State,
+        seq: Seq,
+        ts: Nanos,
+        order: OrderId,
+        record: &Record,
+        head: &mut EventHash,
+    ) {
         let Some(facts) = state.order(order) else { return };
         let mut payload = std::mem::take(&mut self.text);
         payload.clear();
@@ -76,7 +120,9 @@ impl Batch {
     fn fill(&mut self, state: &State, seq: Seq, ts: Nanos, fill: &Fill) {
         let Some(order) = state.order(fill.order) else { return };
         let account = account(state, order.terms.account);
-        let Some(instrument) = state.instrument(order.terms.instrument) else { return };
+        let Some(instrument) = state.instrument(order.terms.instrument) else {
+            return;
+        };
         let venue = state.lane(order.terms.mode).map_or("none", |lane| lane.venue.as_str());
         let [price, qty] = [fill.price.to_string(), fill.qty.to_string()];
         let [quote_qty, fee] = [fill.quote_qty.to_string(), fill.fee.to_string()];
@@ -110,7 +156,14 @@ impl Batch {
     }
 
     fn outbox(&mut self, seq: Seq, ts: Nanos, account: &str, mode: &str, kind: &str, payload: String) {
-        self.table("outbox").push([seq.into(), account.into(), mode.into(), kind.into(), payload.into(), ts.into()]);
+        self.table("outbox").push([
+            seq.into(),
+            account.into(),
+            mode.into(),
+            kind.into(),
+            payload.into(),
+            ts.into(),
+        ]);
     }
 
     fn alarm_or_kill(&mut self, seq: Seq, ts: Nanos, record: &Record) {
@@ -167,11 +220,19 @@ impl Batch {
                 ts.into(),
             ]),
             Record::AccountCreated(body) => {
-                self.table("accounts").push([body.name.as_str().into(), ts.into(), seq.into()]);
+                self.table("accounts")
+                    .push([body.name.as_str().into(), ts.into(), seq.into()]);
             }
             Record::BalanceAdjusted(body) => {
                 let payload = format!(r#"{{"asset":"{}","delta":"{}"}}"#, body.asset, body.delta);
-                self.outbox(seq, ts, account(state, body.account), body.mode.as_str(), record.name(), payload);
+                self.outbox(
+                    seq,
+                    ts,
+                    account(state, body.account),
+                    body.mode.as_str(),
+                    record.name(),
+                    payload,
+                );
             }
             Record::KeyCreated(body) => self.table("api_keys").push([
                 body.key.into(),
@@ -186,13 +247,21 @@ impl Batch {
                 seq.into(),
             ]),
             Record::KeyRevoked(body) => {
-                self.table("api_keys_revoked").push([body.key.into(), ts.into(), seq.into()]);
+                self.table("api_keys_revoked")
+                    .push([body.key.into(), ts.into(), seq.into()]);
             }
             Record::InstrumentSet(body) => {
                 let filters = format!(
                     r#"{{"minPrice":"{}","maxPrice":"{}","tickSize":"{}","minQty":"{}","maxQty":"{}","stepSize":"{}","marketMaxQty":"{}","minNotional":"{}","maxNotional":"{}"}}"#,
-                    body.min_price, body.max_price, body.tick, body.min_qty, body.max_qty, body.step,
-                    body.market_max_qty, body.min_notional, body.max_notional
+                    body.min_price,
+                    body.max_price,
+                    body.tick,
+                    body.min_qty,
+                    body.max_qty,
+                    body.step,
+                    body.market_max_qty,
+                    body.min_notional,
+                    body.max_notional
                 );
                 self.table("instruments").push([
                     body.symbol.as_str().into(),
@@ -287,7 +356,11 @@ fn symbol(state: &State, id: u32) -> &str {
 }
 
 fn scopes(bits: u32) -> String {
-    let words: Vec<_> = Scope::ALL.iter().filter(|scope| bits & (1 << **scope as u8) != 0).map(|scope| scope.as_str()).collect();
+    let words: Vec<_> = Scope::ALL
+        .iter()
+        .filter(|scope| bits & (1 << **scope as u8) != 0)
+        .map(|scope| scope.as_str())
+        .collect();
     words.join(",")
 }
 

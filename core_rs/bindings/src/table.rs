@@ -46,7 +46,11 @@ impl From<&str> for Cell {
 }
 impl From<String> for Cell {
     fn from(value: String) -> Self {
-        if value.contains('\0') { Self::Text(printable(&value)) } else { Self::Text(value) }
+        if value.contains('\0') {
+            Self::Text(printable(&value))
+        } else {
+            Self::Text(value)
+        }
     }
 }
 impl From<&[u8]> for Cell {

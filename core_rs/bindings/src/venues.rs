@@ -28,7 +28,11 @@ impl Gateway {
     /// Applies one frame of reports and prices; ids of the orders that changed. Stale sessions change nothing.
     fn reports(&mut self, session: SessionId, frame: &[u8]) -> PyResult<Vec<OrderId>> {
         let reports = decode_reports(frame).map_err(|error| Self::misuse(error.to_string()))?;
-        self.command(|engine, now| reports.iter().try_for_each(|report| engine.report(session, report, now)))?;
+        self.command(|engine, now| {
+            reports
+                .iter()
+                .try_for_each(|report| engine.report(session, report, now))
+        })?;
         Ok(self.engine.take_changed())
     }
 
@@ -52,7 +56,8 @@ impl Gateway {
             by: by.to_owned(),
             source: source.to_owned(),
         };
-        self.command(|engine, now| engine.kill_on(kill, now))?.map_err(|refused| Self::misuse(refused.detail))
+        self.command(|engine, now| engine.kill_on(kill, now))?
+            .map_err(|refused| Self::misuse(refused.detail))
     }
 
     /// Journals KILL_OFF.
@@ -63,7 +68,8 @@ impl Gateway {
             by: by.to_owned(),
             source: source.to_owned(),
         };
-        self.command(|engine, now| engine.kill_off(off, now))?.map_err(|refused| Self::misuse(refused.detail))
+        self.command(|engine, now| engine.kill_off(off, now))?
+            .map_err(|refused| Self::misuse(refused.detail))
     }
 
     /// (level, reason, sequence of KILL_ON) while killed.

@@ -232,7 +232,7 @@ impl Place {
         Self {
             open,
             unsent: order.is_unsent(),
-            unanswered: open && order.submit.is_some() && !order.answered,
+            unanswered: order.is_unanswered(),
             without_outcome: open && order.submit.is_some() && !order.acked && !order.in_doubt,
             in_doubt: open && order.in_doubt,
         }

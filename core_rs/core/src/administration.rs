@@ -239,6 +239,9 @@ impl Engine {
             .and_then(|account| {
                 check_text("by", by)?;
                 check_text("reason", reason)?;
+                if limits.max_open_orders.is_some_and(|most| most > i32::MAX as u32) {
+                    return Err(invalid("maxOpenOrders", "must be at most 2147483647"));
+                }
                 if negative(limits.max_order_qty) || negative(limits.max_order_notional) {
                     return Err(invalid("limits", "must not be negative"));
                 }
@@ -280,9 +283,15 @@ impl Engine {
             Ok(seq) => seq,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let scope = self.scope_of(kill.scope, &kill.target);
+        self.enforce_kill(kill.scope, &kill.target, kill.level, now)?;
+        Ok(Ok(seq))
+    }
+
+    /// Ends what a kill in force does not leave alone: unsent orders at once, working ones (level 2) by the next ticks.
+    fn enforce_kill(&mut self, scope: KillScope, target: &str, level: u8, now: Nanos) -> Result<(), Broken> {
+        let scope = self.scope_of(scope, target);
         self.kill_unsent(now, |order| scope.holds(order))?;
-        if kill.level >= 2 {
+        if level >= 2 {
             let working = Mode::ALL.iter().flat_map(|mode| self.state.open_orders(*mode));
             let working: Vec<OrderId> = working
                 .filter(|order| scope.holds(order))
@@ -290,7 +299,20 @@ impl Engine {
                 .collect();
             self.sweep.extend(working);
         }
-        Ok(Ok(seq))
+        Ok(())
+    }
+
+    /// What a kill had not finished when the process ended: a start takes it up again.
+    pub(crate) fn resume_kills(&mut self, now: Nanos) -> Result<(), Broken> {
+        let kills: Vec<(KillScope, String, u8)> = self
+            .state
+            .kills()
+            .map(|(scope, target, kill)| (scope, target.to_owned(), kill.level))
+            .collect();
+        for (scope, target, level) in kills {
+            self.enforce_kill(scope, &target, level, now)?;
+        }
+        Ok(())
     }
 
     /// Allows trading in a scope again; strategies stay as they are.

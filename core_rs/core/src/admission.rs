@@ -115,7 +115,8 @@ impl Engine {
         durable_seq: Seq,
     ) -> Result<Option<Seq>, Refusal> {
         let Some(known) = self.state.request(account.id, key, now) else {
-            if account.request_keys() >= QUOTA {
+            // Keys that are due are dropped by the next record, which this order may be.
+            if account.request_keys() >= QUOTA && !self.state.request_key_is_due(now) {
                 let detail = format!("The account holds {QUOTA} request keys; each is kept for 24 hours.");
                 return Err(Refusal::new(refusal::REQUEST_KEY_QUOTA, detail));
             }

@@ -184,7 +184,10 @@ pub fn payload(out: &mut String, record: &Record, symbol: &str) {
         }
         Record::Fill(body) => fill(&mut object, body),
         Record::ReplaceRequested(body) | Record::Replaced(body) => {
-            object.text("quantity", body.qty).maybe("price", body.price).text("hold", body.hold);
+            object
+                .text("quantity", body.qty)
+                .maybe("price", body.price)
+                .text("hold", body.hold);
         }
         Record::FoundAtVenue(body) => {
             object

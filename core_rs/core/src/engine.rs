@@ -134,7 +134,9 @@ impl Engine {
             boottime_ns,
             wall_offset_ns,
         };
-        self.commit(Record::Epoch(body), now)
+        let seq = self.commit(Record::Epoch(body), now)?;
+        self.resume_kills(now)?;
+        Ok(seq)
     }
 
     /// The folded state.

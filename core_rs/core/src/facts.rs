@@ -90,7 +90,15 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
         Effect::AskReplace | Effect::Replace => renew(order, change, effect),
         Effect::ReplaceLost => order.replace = None,
         Effect::Reject => finish(order, End::Rejected(RejectedBy::Venue), change.reason()),
-        Effect::NotSent => finish(order, End::Rejected(RejectedBy::Gateway), NOT_SENT),
+        Effect::NotSent => {
+            // Once in doubt, later evidence may still re-open it: only what was never handed over is final.
+            let by = if order.in_doubt {
+                RejectedBy::Venue
+            } else {
+                RejectedBy::Gateway
+            };
+            finish(order, End::Rejected(by), NOT_SENT);
+        }
         Effect::Cancel => finish(order, End::Canceled, &cancel_reason(order, change)),
         Effect::Expire => finish(order, End::Expired, change.reason()),
         Effect::Absent => finish(order, End::Rejected(RejectedBy::Venue), NOT_AT_VENUE),

@@ -362,7 +362,10 @@ pub fn is_news(order: &Order, change: &Change<'_>, cell: Cell) -> bool {
         Effect::Ack => {
             !order.acked || order.in_doubt || order.end.is_some() || answers(order, change) || brings_id(order, change)
         }
-        Effect::Adopt => !order.acked || order.in_doubt || answers(order, change) || brings_id(order, change),
+        Effect::Adopt => {
+            let ends_doubt = order.in_doubt && matches!(change, Change::FoundAtVenue(snapshot) if snapshot.working);
+            !order.acked || ends_doubt || answers(order, change) || brings_id(order, change)
+        }
         Effect::CancelDoubt => !order.cancel_in_doubt || answers(order, change),
         Effect::WantCancel => !order.cancel_wanted,
         _ => true,

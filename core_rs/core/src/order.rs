@@ -210,6 +210,12 @@ impl Order {
         self.is_open() && self.submit.is_none() && !self.acked && !self.in_doubt
     }
 
+    /// True while a send was started and no report has answered it.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.is_open() && self.submit.is_some() && !self.answered
+    }
+
     /// Who refused it, if it was refused.
     #[must_use]
     pub const fn rejected_by(&self) -> Option<RejectedBy> {

@@ -76,6 +76,12 @@ impl State {
         })
     }
 
+    /// True when the oldest request key has been kept long enough.
+    pub(crate) fn request_key_is_due(&self, now: Nanos) -> bool {
+        let oldest = self.expiries.front().and_then(|id| self.orders.get(id));
+        oldest.is_some_and(|order| now >= order.received_at.saturating_add(KEEP_NS))
+    }
+
     pub(crate) fn expire_requests(&mut self, now: Nanos) {
         for _ in 0..EXPIRIES_A_RECORD {
             let Some(order) = self.expiries.front().and_then(|id| self.orders.get(id)) else {

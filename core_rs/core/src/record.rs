@@ -512,5 +512,4 @@ mod bytes32 {
         }
         deserializer.deserialize_bytes(Visitor)
     }
-
 }

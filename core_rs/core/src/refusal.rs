@@ -118,6 +118,7 @@ codes! {
     503 VENUE_UNAVAILABLE = "venue_unavailable": "The exchange connection is down.",
     503 FLUSH_STALLED = "flush_stalled": "The disk is slow; the answer is not durable yet.",
     503 OVERLOADED = "overloaded": "Too many orders wait to be sent.",
+    503 ANSWER_UNREADABLE = "answer_unreadable": "The stored answer of this request cannot be read now.",
     503 SHUTTING_DOWN = "shutting_down": "The gateway is stopping.",
 }
 

@@ -54,6 +54,20 @@ impl Engine {
             now,
         )?;
         self.attached[index(mode)] = Some(session);
+        if mode == Mode::Live {
+            let book = &self.state.books[index(mode)];
+            let lost: Vec<OrderId> = book.without_outcome.union(&book.unanswered).copied().collect();
+            for order in lost {
+                let (reason, text) = ("SESSION_LOST".to_owned(), String::new());
+                let body = OrderEvent {
+                    order,
+                    reason,
+                    text,
+                    venue_order_id: None,
+                };
+                self.commit(Record::InDoubt(body), now)?;
+            }
+        }
         self.start_waiting(mode, now)?;
         Ok(Ok(session))
     }

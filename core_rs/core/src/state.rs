@@ -3,7 +3,7 @@
 //! Outcomes are folded, checks never run again. What cannot be right in our own records is [`Broken`]: the process
 //! halts, since state that is wrong would go on making decisions.
 
-use crate::account::{Account, AssetId, Book, Key, index};
+use crate::account::{Account, AssetId, Book, Key};
 use crate::digest::{Digest, halves};
 use crate::instrument::Instrument;
 use crate::lifecycle::{Change, Event};
@@ -11,7 +11,7 @@ use crate::number::Amount;
 use crate::order::Order;
 use crate::record::{
     AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, KillOff, KillOn, LimitsSet,
-    OrderEvent, Record, SessionOpened,
+    Record, SessionOpened,
 };
 use crate::risk::Limits;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
@@ -150,6 +150,7 @@ impl State {
             );
         }
         if let Record::StateHash(body) = record
+            && self.clocks.fold_version == FOLD_VERSION
             && (body.seq, body.hash) != (self.last_seq, halves(self.digest()))
         {
             return Broken::at(seq, "the state hash disagrees: this fold is not the writer's");
@@ -205,7 +206,7 @@ impl State {
 
     fn begin_epoch(&mut self, body: &Epoch) -> Result<(), Broken> {
         let clocks = &self.clocks;
-        if body.fold_version != FOLD_VERSION {
+        if body.fold_version > FOLD_VERSION {
             return Broken::at(
                 self.last_seq,
                 format_args!("fold version {}, this is {FOLD_VERSION}", body.fold_version),
@@ -306,8 +307,10 @@ impl State {
     }
 
     fn kill_on(&mut self, body: &KillOn) {
+        let before = self.kill(body.scope, &body.target).map_or(0, |kill| kill.level);
         let kill = Kill {
-            level: body.level,
+            // A later, lower kill (a lost Redis) must not take back what an operator asked for.
+            level: body.level.max(before),
             reason: body.reason.clone(),
             by: body.by.clone(),
             source: body.source.clone(),
@@ -329,8 +332,8 @@ impl State {
         }
     }
 
-    /// A new session ends every older one of its venue. LIVE orders without an outcome are in doubt from now on. PAPER
-    /// orders are handed over: [`State::session_of`] says so without touching each.
+    /// A new session ends every older one of its venue. LIVE orders without an outcome are in doubt from then on: the
+    /// engine journals that for each. PAPER orders are handed over: [`State::session_of`] says so without touching them.
     fn open_session(&mut self, body: &SessionOpened) -> Result<(), Broken> {
         let (session, opened_at) = (self.last_seq, self.last_ts);
         let other = self
@@ -348,19 +351,6 @@ impl State {
             opened_at,
         };
         self.lanes.insert(body.venue.clone(), lane);
-        if body.mode == Mode::Live {
-            let book = &self.books[index(Mode::Live)];
-            let lost: Vec<OrderId> = book.without_outcome.union(&book.unanswered).copied().collect();
-            for order in lost {
-                let event = OrderEvent {
-                    order,
-                    reason: "SESSION_LOST".into(),
-                    text: String::new(),
-                    venue_order_id: None,
-                };
-                self.turn(order, &Change::Other(Event::InDoubt, &event))?;
-            }
-        }
         Ok(())
     }
 

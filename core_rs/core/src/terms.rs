@@ -66,13 +66,13 @@ vocabulary!(
     /// How long the order works.
     TimeInForce { Gtc = 1 => "GTC", Ioc = 2 => "IOC", Fok = 3 => "FOK" });
 vocabulary!(
-    /// Status as clients see it: computed from facts by [`crate::order::Order::status`], never assigned.
-    OrdStatus {
-        PendingNew = 1 => "PENDING_NEW", Submitted = 2 => "SUBMITTED", InDoubt = 3 => "IN_DOUBT", New = 4 => "NEW",
-        PartiallyFilled = 5 => "PARTIALLY_FILLED", PendingCancel = 6 => "PENDING_CANCEL",
-        PendingReplace = 7 => "PENDING_REPLACE", Filled = 8 => "FILLED", Canceled = 9 => "CANCELED",
-        Rejected = 10 => "REJECTED", Expired = 11 => "EXPIRED",
-    });
+/// Status as clients see it: computed from facts by [`crate::order::Order::status`], never assigned.
+OrdStatus {
+    PendingNew = 1 => "PENDING_NEW", Submitted = 2 => "SUBMITTED", InDoubt = 3 => "IN_DOUBT", New = 4 => "NEW",
+    PartiallyFilled = 5 => "PARTIALLY_FILLED", PendingCancel = 6 => "PENDING_CANCEL",
+    PendingReplace = 7 => "PENDING_REPLACE", Filled = 8 => "FILLED", Canceled = 9 => "CANCELED",
+    Rejected = 10 => "REJECTED", Expired = 11 => "EXPIRED",
+});
 vocabulary!(
     /// Who refused: GATEWAY means never sent and never re-opened.
     RejectedBy { Gateway = 1 => "GATEWAY", Venue = 2 => "VENUE" });

@@ -81,15 +81,17 @@ impl Engine {
             return self.park(UNKNOWN_ORDER, report, now);
         };
         let Some(record) = record_of(order, what) else {
-            return self.park(NUMERIC_RANGE, report, now);
+            return self.park_for(id, NUMERIC_RANGE, report, now);
         };
         let Some(change) = change_of(&record) else {
             return Ok(());
         };
         if let Change::Fill(fill) = change {
             match order.sighting(fill) {
-                Sighting::Conflict => return self.park(FILL_CONFLICT, report, now),
-                Sighting::New if !self.state.fill_fits(order, fill) => return self.park(NUMERIC_RANGE, report, now),
+                Sighting::Conflict => return self.park_for(id, FILL_CONFLICT, report, now),
+                Sighting::New if !self.state.fill_fits(order, fill) => {
+                    return self.park_for(id, NUMERIC_RANGE, report, now);
+                }
                 Sighting::New | Sighting::Same => {}
             }
         }
@@ -98,26 +100,46 @@ impl Engine {
             self.duplicates += 1;
             return Ok(());
         }
-        let record = match cell.effect {
-            Effect::Illegal => {
-                let event = change.event(order).name().to_owned();
-                let text = clip(&format!("{} order: {what:?}", order.status()), LONGEST_TEXT);
-                Record::Illegal(IllegalEvent { order: id, event, text })
+        let odd = cell.effect == Effect::Illegal || (cell.effect == Effect::Same && cell.alarm);
+        let record = if odd {
+            let event = change.event(order).name().to_owned();
+            let text = clip(&format!("{} order: {what:?}", order.status()), LONGEST_TEXT);
+            let unanswered = order.is_unanswered();
+            let illegal = cell.effect == Effect::Illegal;
+            if self.is_repeat(&event, &format!("{id} {text}")) && !unanswered {
+                return Ok(());
             }
-            _ => record,
+            if illegal {
+                Record::Illegal(IllegalEvent { order: id, event, text })
+            } else {
+                record
+            }
+        } else {
+            record
         };
         self.commit(record, now).map(drop)
+    }
+
+    /// Keeps what could not be booked about a known order. It answers SUBMIT_STARTED all the same: something happened
+    /// at the venue, and what is not known.
+    fn park_for(&mut self, id: OrderId, code: &str, report: &Report<'_>, now: Nanos) -> Result<(), Broken> {
+        self.park(code, report, now)?;
+        if !self.state.order(id).is_some_and(Order::is_unanswered) {
+            return Ok(());
+        }
+        let body = OrderEvent {
+            order: id,
+            reason: code.to_owned(),
+            text: "the venue's report could not be booked".to_owned(),
+            venue_order_id: None,
+        };
+        self.commit(Record::InDoubt(body), now).map(drop)
     }
 
     /// Keeps what could not be booked, once.
     fn park(&mut self, code: &str, report: &Report<'_>, now: Nanos) -> Result<(), Broken> {
         let report = clip(&format!("{report:?}"), LONGEST_PARKED);
-        let seen = crate::digest::Mix::new(10).text(code).text(&report).finish64();
-        if self.parked_seen.len() >= PARKED_KEPT {
-            self.parked_seen.clear();
-        }
-        if !self.parked_seen.insert(seen) {
-            self.duplicates += 1;
+        if self.is_repeat(code, &report) {
             return Ok(());
         }
         self.commit(
@@ -128,6 +150,17 @@ impl Engine {
             now,
         )
         .map(drop)
+    }
+
+    /// True when this oddity was journaled before: a venue that repeats itself must not fill the journal.
+    fn is_repeat(&mut self, code: &str, text: &str) -> bool {
+        let seen = crate::digest::Mix::new(10).text(code).text(text).finish64();
+        if self.parked_seen.len() >= PARKED_KEPT {
+            self.parked_seen.clear();
+        }
+        let known = !self.parked_seen.insert(seen);
+        self.duplicates += u64::from(known);
+        known
     }
 
     /// A cancel that waited for the end of a doubt goes out now.

@@ -63,6 +63,7 @@ TABLE: Final[dict[str, Row]] = {
     "venue_unavailable": Row(503, "The venue is not connected", 1),
     "flush_stalled": Row(503, "The journal does not flush in time", 1),
     "overloaded": Row(503, "Too many requests or orders are waiting", 1),
+    "answer_unreadable": Row(503, "The stored answer cannot be read now", 1),
     "shutting_down": Row(503, "The gateway is stopping", 5),
 }
 

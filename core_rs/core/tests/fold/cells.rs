@@ -282,7 +282,8 @@ fn who_refused_and_why_is_told() {
     );
     assert_eq!(
         facts(Row::InDoubt, Event::NotSent),
-        (Some(RejectedBy::Gateway), "NOT_SENT".into())
+        (Some(RejectedBy::Venue), "NOT_SENT".into()),
+        "it was in doubt: late evidence may still re-open it"
     );
     assert_eq!(
         facts(Row::InDoubt, Event::AbsentAtVenue),
