@@ -100,6 +100,8 @@ impl Gateway {
             }
             looked += 1;
             last = Some(order.id);
+            // Also of those that are left out: that they are may rest on a fact which is not durable yet.
+            newest = newest.max(order.last_seq);
             let symbol = state
                 .instrument(order.terms.instrument)
                 .map(|instrument| instrument.symbol.as_str());
@@ -113,7 +115,6 @@ impl Gateway {
             }
             self.push_order(&mut out, order);
             listed += 1;
-            newest = newest.max(order.last_seq);
         }
         let next = last.filter(|_| more);
         out.push_str("],\"nextCursor\":");

@@ -18,8 +18,8 @@ pub use crate::administration::NewKey;
 pub use crate::admission::{CancelAnswer, Submitted};
 pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
 
-/// Cancels have a rate of their own, this many times the key's: an order can always be withdrawn.
-const CANCEL_RATE_FACTOR: u32 = 4;
+/// Cancels and reads have rates of their own, this many times the key's: an order can always be withdrawn and looked at.
+const OTHER_RATE_FACTOR: u32 = 4;
 
 /// Outer error: the engine is poisoned. Inner error: a refusal, nothing was journaled.
 pub type Decided<T> = Result<Result<T, Refusal>, Broken>;
@@ -64,6 +64,7 @@ pub struct Mark {
 struct Rates {
     orders: Throttle,
     cancels: Throttle,
+    reads: Throttle,
 }
 
 /// The engine.
@@ -213,7 +214,7 @@ impl Engine {
         }
     }
 
-    /// Authenticates a key and takes a place in its rate: orders and cancels have their own, reading has none.
+    /// Authenticates a key and takes a place in its rate: orders, cancels and reads each have their own.
     ///
     /// # Errors
     /// `unauthorized` for a key that is unknown, revoked or expired, `forbidden` without the scope, `rate_limited`.
@@ -238,22 +239,24 @@ impl Engine {
             self.rates.resize(place + 1, None);
         }
         let rates = self.rates[place].get_or_insert_with(|| {
-            let cancels = rate.saturating_mul(CANCEL_RATE_FACTOR);
+            let other = rate.saturating_mul(OTHER_RATE_FACTOR);
             Rates {
                 orders: Throttle::new(rate, rate),
-                cancels: Throttle::new(cancels, cancels),
+                cancels: Throttle::new(other, other),
+                reads: Throttle::new(other, other),
             }
         });
-        let admitted = match needed {
-            Scope::Trade => rates.orders.admit(now),
-            Scope::CancelOnly => rates.cancels.admit(now),
-            Scope::Read | Scope::RiskAdmin | Scope::Kill => Ok(()),
+        let (admitted, rate) = match needed {
+            Scope::Trade => (rates.orders.admit(now), rate),
+            Scope::CancelOnly => (rates.cancels.admit(now), rate.saturating_mul(OTHER_RATE_FACTOR)),
+            Scope::Read => (rates.reads.admit(now), rate.saturating_mul(OTHER_RATE_FACTOR)),
+            Scope::RiskAdmin | Scope::Kill => (Ok(()), rate),
         };
         match admitted {
             Ok(()) => Ok(caller),
             Err(wait) => {
                 let millis = u32::try_from(wait.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX);
-                let detail = format!("The key's rate is {rate} a second.");
+                let detail = format!("The key's rate for this is {rate} a second.");
                 Err(Refusal::new(refusal::RATE_LIMITED, detail).retry_after_ms(millis))
             }
         }

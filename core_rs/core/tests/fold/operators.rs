@@ -109,7 +109,13 @@ fn keys_expire_are_revoked_have_scopes_and_rates_of_their_own() {
         ask(10, Scope::CancelOnly, now).is_ok(),
         "cancels have a lane of their own"
     );
-    assert!(ask(10, Scope::Read, now).is_ok());
+    for _ in 0..8 {
+        assert!(
+            ask(10, Scope::Read, now).is_ok(),
+            "reads too, four times the key's rate"
+        );
+    }
+    assert_eq!(code(ask(10, Scope::Read, now)), "rate_limited");
     assert!(ask(10, Scope::Trade, now + 501 * MS).is_ok());
     assert_eq!(code(ask(10, Scope::Kill, now)), "forbidden");
     assert_eq!(code(ask(11, Scope::Trade, now)), "forbidden");
