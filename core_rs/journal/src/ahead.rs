@@ -74,7 +74,8 @@ impl Ahead {
                 return;
             }
             drop(state);
-            // Once a segment: after a loss of power `commit` is then at most about a segment old.
+            // Once a segment, and always before the next checkpoint: after a loss of power `commit` is readable, and
+            // at most about a segment old.
             let made = commit.sync().and_then(|()| self.make());
             let mut state = self.state.lock();
             match made {

@@ -1,7 +1,8 @@
-//! `commit`: how far the journal may be believed. One page, shared by mapping; two slots, written in turn.
+//! `commit`: how far the journal may be believed. One page, shared by mapping; two slots, written in turn, and two more
+//! that outlive a loss of power.
 //!
 //! ```text
-//! slot 0 at byte 0, slot 1 at byte 512; eight words each, little-endian
+//! slots at bytes 0 and 512, checkpoints at 1024 and 1536; eight words each, little-endian
 //!  0 generation (0: being written)    4 end: offset after the last chunk, in that segment
 //!  1 last_seq                         5 hash of the last chunk, first half
 //!  2 first_seq of the segment         6 hash, second half
@@ -11,10 +12,14 @@
 //! **Publication.** Generation g goes to slot g mod 2, so the slot with the newest value is never the one that changes.
 //! The writer (there is one: it holds the lock) stores generation 0, then the words, then the generation; a reader
 //! takes the generation, the words, and the generation again, and drops a slot that changed meanwhile (a sequence lock
-//! with fences, sound between processes because every access is atomic). The checksum is for the disk: after a loss of
-//! power a sector may be half old. The stores come after `fdatasync` returned, the generation is stored with Release
-//! and loaded with Acquire: whoever sees it can read the chunks. Killed between the stores, the writer leaves one slot
-//! invalid and the other one batch old: the chunk above it is written again at start.
+//! with fences, sound between processes because every access is atomic), and looks at the other again, so that what it
+//! sees never goes back. The stores come after `fdatasync` returned, the generation is stored with Release and loaded
+//! with Acquire: whoever sees it can read the chunks. Killed between the stores, the writer leaves one slot invalid and
+//! the other one batch old: the chunk above it is written again at start.
+//!
+//! **Loss of power.** The page is not flushed with each batch (that would double the flushes), so both slots may be
+//! half written on the disk; the checksum finds that. Once a segment the position is also stored into a checkpoint, in
+//! turn, and the page is flushed before the next one: one of the checkpoints is always whole on the disk.
 
 use crate::chunk::Hash;
 use crate::disk::{Disk, SharedPage};
@@ -31,8 +36,9 @@ pub const NAME: &str = "commit";
 const SLOT_WORDS: usize = 8;
 /// After so many looks a page without a whole slot is damaged, and not just busy.
 const ROUNDS: u32 = 1_024;
-/// One sector apart: a torn sector takes one slot, not both.
+/// One sector apart: a torn sector takes one slot, not more.
 const SLOT_AT: [usize; 2] = [0, 64];
+const CHECKPOINT_AT: [usize; 2] = [128, 192];
 const MAGIC: u64 = u32::from_le_bytes(*b"OGCM") as u64;
 
 /// The end of what may be believed.
@@ -60,6 +66,7 @@ pub struct Reader {
 pub struct Publisher {
     page: Arc<dyn SharedPage>,
     generation: u64,
+    last: Position,
 }
 
 impl Reader {
@@ -73,15 +80,18 @@ impl Reader {
         })
     }
 
-    /// The newest whole value; `None` when both slots are damaged.
+    /// The newest whole value; `None` when everything is damaged. Between two reads it never goes back.
     #[must_use]
     pub fn read(&self) -> Option<Position> {
-        newest(self.page.words()).map(|(_, position)| position)
+        let words = self.page.words();
+        newest(words)
+            .or_else(|| newest_checkpoint(words))
+            .map(|(_, position)| position)
     }
 }
 
 impl Publisher {
-    /// Makes the file: both slots say "nothing". Durable on return.
+    /// Makes the file: all slots say "nothing". Durable on return.
     ///
     /// # Errors
     /// What the disk says.
@@ -89,8 +99,8 @@ impl Publisher {
         let (temporary, path) = (dir.join("commit.tmp"), dir.join(NAME));
         let file = disk.create(&temporary)?;
         let mut bytes = vec![0; BYTES];
-        for (slot, at) in SLOT_AT.iter().enumerate() {
-            let words = encode(slot as u64 + 2, &Position::default());
+        for (slot, at) in SLOT_AT.iter().chain(&CHECKPOINT_AT).enumerate() {
+            let words = encode(slot as u64 % 2 + 2, &Position::default());
             for (i, word) in words.iter().enumerate() {
                 bytes[(at + i) * 8..(at + i + 1) * 8].copy_from_slice(&word.to_le_bytes());
             }
@@ -102,33 +112,50 @@ impl Publisher {
         Ok(Publisher {
             page: disk.map(&path, true)?,
             generation: 3,
+            last: Position::default(),
         })
     }
 
-    /// Maps an existing file for writing, together with what it says now (`None`: both slots damaged).
+    /// Maps an existing file for writing, together with what it says now (`None`: everything is damaged).
     ///
     /// # Errors
     /// `NotFound`, `InvalidData` (too short), or what the disk says.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Publisher, Option<Position>)> {
         let page = disk.map(path, true)?;
-        let found = newest(page.words());
-        // With both slots damaged any number does, since there is nothing older to be confused with.
-        let generation = found.map_or(3, |(generation, _)| generation);
-        Ok((Publisher { page, generation }, found.map(|(_, position)| position)))
+        let words = page.words();
+        let slots = SLOT_AT.iter().map(|at| load(&words[*at..*at + SLOT_WORDS]));
+        let found = slots
+            .flatten()
+            .chain(newest_checkpoint(words))
+            .max_by_key(|(generation, _)| *generation);
+        // With everything damaged any number does: there is nothing older to be confused with.
+        let (generation, last) = found.unwrap_or((3, Position::default()));
+        Ok((
+            Publisher { page, generation, last },
+            found.map(|(_, position)| position),
+        ))
     }
 
     /// Lets everybody see `position`. What it names must be durable.
     pub fn publish(&mut self, position: &Position) {
         self.generation += 1;
-        let slot = slot_of(self.page.words(), self.generation);
-        let words = encode(self.generation, position);
-        slot[0].store(0, Ordering::Relaxed);
-        // Whoever sees one of the new words also sees the zero.
-        fence(Ordering::Release);
-        for (word, value) in slot.iter().zip(words).skip(1) {
-            word.store(value.to_le(), Ordering::Relaxed);
-        }
-        slot[0].store(words[0].to_le(), Ordering::Release);
+        self.last = *position;
+        let at = SLOT_AT[usize::from(self.generation % 2 == 1)];
+        store(&self.page.words()[at..at + SLOT_WORDS], self.generation, position);
+    }
+
+    /// Stores the published position a second time, where a loss of power cannot spoil it. The page must have been
+    /// flushed since the last time, and be flushed before the next.
+    pub fn checkpoint(&mut self) {
+        let words = self.page.words();
+        let generation = |at: usize| load(&words[at..at + SLOT_WORDS]).map_or(0, |(generation, _)| generation);
+        let [first, second] = CHECKPOINT_AT;
+        let older = if generation(first) <= generation(second) {
+            first
+        } else {
+            second
+        };
+        store(&words[older..older + SLOT_WORDS], self.generation, &self.last);
     }
 
     /// The page, for flushing it from another thread.
@@ -138,9 +165,16 @@ impl Publisher {
     }
 }
 
-fn slot_of(words: &[AtomicU64], generation: u64) -> &[AtomicU64] {
-    let at = SLOT_AT[usize::from(generation % 2 == 1)];
-    &words[at..at + SLOT_WORDS]
+fn store(slot: &[AtomicU64], generation: u64, position: &Position) {
+    let words = encode(generation, position);
+    // Release: whoever sees the zero also sees the other slot as it was published.
+    slot[0].store(0, Ordering::Release);
+    // Whoever sees one of the new words also sees the zero.
+    fence(Ordering::Release);
+    for (word, value) in slot.iter().zip(words).skip(1) {
+        word.store(value.to_le(), Ordering::Relaxed);
+    }
+    slot[0].store(words[0].to_le(), Ordering::Release);
 }
 
 /// A slot as it is at one moment; `None` while it is written or when it is damaged.
@@ -152,18 +186,22 @@ fn load(slot: &[AtomicU64]) -> Option<(u64, Position)> {
     }
     // Pairs with the fence in `publish`: a new word implies that the load below sees the zero or a later generation.
     fence(Ordering::Acquire);
-    if slot[0].load(Ordering::Relaxed) != before {
+    if slot[0].load(Ordering::Acquire) != before {
         return None;
     }
     decode(&words)
 }
 
+fn newest_checkpoint(words: &[AtomicU64]) -> Option<(u64, Position)> {
+    let checkpoints = CHECKPOINT_AT.iter().map(|at| load(&words[*at..*at + SLOT_WORDS]));
+    checkpoints.flatten().max_by_key(|(generation, _)| *generation)
+}
+
 fn newest(words: &[AtomicU64]) -> Option<(u64, Position)> {
-    // A reader that was asleep between the two slots may find both changed; another round sees a whole one.
     for round in 0..ROUNDS {
-        let slots = [load(slot_of(words, 0)), load(slot_of(words, 1))];
-        if let Some(found) = slots.into_iter().flatten().max_by_key(|(generation, _)| *generation) {
-            return Some(found);
+        let found = look(|place| load(&words[SLOT_AT[place]..SLOT_AT[place] + SLOT_WORDS]));
+        if found.is_some() {
+            return found;
         }
         if round < ROUNDS / 8 {
             std::hint::spin_loop();
@@ -172,6 +210,17 @@ fn newest(words: &[AtomicU64]) -> Option<(u64, Position)> {
         }
     }
     None
+}
+
+/// One look at both slots, which change meanwhile.
+fn look(mut slot: impl FnMut(usize) -> Option<(u64, Position)>) -> Option<(u64, Position)> {
+    match (slot(0), slot(1)) {
+        (Some(first), Some(second)) => Some(if first.0 > second.0 { first } else { second }),
+        (None, second) => second,
+        // The second slot is being written: since the first was read, it may have become the newest. Without this
+        // second look a reader could see the commit go back by one batch.
+        (Some(_), None) => slot(0),
+    }
 }
 
 fn encode(generation: u64, position: &Position) -> [u64; SLOT_WORDS] {
@@ -216,4 +265,42 @@ fn checksum(words: &[u64; SLOT_WORDS]) -> u32 {
     words[..7]
         .iter()
         .fold(0, |crc, word| crc32c::crc32c_append(crc, &word.to_le_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_never_goes_back() {
+        let at = |generation: u64| {
+            Some((
+                generation,
+                Position {
+                    last_seq: generation,
+                    ..Position::default()
+                },
+            ))
+        };
+        // (what the slots show, look by look; what is seen)
+        let rows = [
+            (vec![at(10), at(11)], at(11)),
+            (vec![at(12), at(11)], at(12)),
+            (vec![None, at(11)], at(11)),
+            (vec![None, None], None),
+            // Generation 12 came between the two, and 13 is being written: 10 was overtaken by 11 before.
+            (vec![at(10), None, at(12)], at(12)),
+            (vec![at(10), None, None], None),
+        ];
+        for (shown, seen) in rows {
+            let (mut looks, mut places) = (shown.clone().into_iter(), Vec::new());
+            let found = look(|place| {
+                places.push(place);
+                looks.next().flatten()
+            });
+            assert_eq!(found, seen, "{shown:?}");
+            assert_eq!(places[..2], [0, 1]);
+            assert_eq!(looks.next(), None, "{shown:?}");
+        }
+    }
 }

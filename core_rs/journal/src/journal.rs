@@ -1,11 +1,11 @@
 //! The journal as its one writer sees it.
 
 use crate::ahead::Ahead;
-use crate::chunk::{self, ChunkInfo, Frame, Hash, OwnedFrame, SECTOR};
+use crate::chunk::{self, ChunkInfo, Frame, Hash, OwnedFrame};
 use crate::clock::boottime_ns;
 use crate::disk::{DirLock, Disk, RealDisk, SharedPage};
 use crate::open;
-use crate::writer::{MAX_PENDING, Pending, Shared, Writer};
+use crate::writer::{MAX_PENDING, Pending, Shared};
 use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -372,34 +372,5 @@ impl Drop for Journal {
     fn drop(&mut self) {
         // Whoever wants to know calls `close`.
         let _ = self.close();
-    }
-}
-
-pub(crate) fn max_chunk(segment_bytes: u64) -> usize {
-    usize::try_from(segment_bytes - SECTOR)
-        .unwrap_or(chunk::MAX_CHUNK)
-        .min(chunk::MAX_CHUNK)
-}
-
-pub(crate) fn spawn(writer: Writer, ahead: &Arc<Ahead>, lock: Box<dyn DirLock>) -> io::Result<Threads> {
-    let maker = Arc::clone(ahead);
-    let page = writer.publisher.page();
-    let making = std::thread::Builder::new()
-        .name("journal-ahead".into())
-        .spawn(move || maker.run(page.as_ref()))?;
-    match std::thread::Builder::new()
-        .name("journal".into())
-        .spawn(move || writer.run())
-    {
-        Ok(writer) => Ok(Threads {
-            writer,
-            ahead: making,
-            _lock: lock,
-        }),
-        Err(error) => {
-            ahead.stop();
-            let _ = making.join();
-            Err(error)
-        }
     }
 }

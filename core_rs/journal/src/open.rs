@@ -4,7 +4,7 @@ use crate::ahead::{self, Ahead};
 use crate::chunk::{self, SECTOR};
 use crate::commit::{self, Position, Publisher};
 use crate::disk::{DirLock, Disk};
-use crate::journal::{Journal, OpenError, Options, Postgres, Recovered, Visit, max_chunk, spawn};
+use crate::journal::{Journal, OpenError, Options, Postgres, Recovered, Threads, Visit};
 use crate::marks::CommitWord;
 use crate::recovery::{Decision, Evidence, decide};
 use crate::repair;
@@ -12,7 +12,7 @@ use crate::startup::{Reading, io_at};
 use crate::writer::{Current, Shared, Writer};
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,7 +83,10 @@ fn start(
         hash: chain.hash,
     });
     let page = publisher.page();
-    page.sync().map_err(|error| io_at(&dir.join(commit::NAME), error))?;
+    let at_commit = |error| io_at(&dir.join(commit::NAME), error);
+    page.sync().map_err(at_commit)?;
+    publisher.checkpoint();
+    page.sync().map_err(at_commit)?;
     let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(|error| io_at(dir, error.into()))?;
     let segment_bytes = chunk::align(options.segment_bytes.max(MIN_SEGMENT));
     let max_chunk = max_chunk(segment_bytes);
@@ -176,4 +179,33 @@ fn current(reading: &Reading, dir: &Path) -> Result<Option<Current>, OpenError> 
         offset,
         capacity,
     }))
+}
+
+fn max_chunk(segment_bytes: u64) -> usize {
+    usize::try_from(segment_bytes - SECTOR)
+        .unwrap_or(chunk::MAX_CHUNK)
+        .min(chunk::MAX_CHUNK)
+}
+
+fn spawn(writer: Writer, ahead: &Arc<Ahead>, lock: Box<dyn DirLock>) -> io::Result<Threads> {
+    let maker = Arc::clone(ahead);
+    let page = writer.publisher.page();
+    let making = std::thread::Builder::new()
+        .name("journal-ahead".into())
+        .spawn(move || maker.run(page.as_ref()))?;
+    match std::thread::Builder::new()
+        .name("journal".into())
+        .spawn(move || writer.run())
+    {
+        Ok(writer) => Ok(Threads {
+            writer,
+            ahead: making,
+            _lock: lock,
+        }),
+        Err(error) => {
+            ahead.stop();
+            let _ = making.join();
+            Err(error)
+        }
+    }
 }

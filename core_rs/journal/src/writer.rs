@@ -272,6 +272,8 @@ impl Writer {
             .and_then(|()| self.disk.sync_dir(&self.dir))
             .and_then(|()| file.len());
         let capacity = made.map_err(|error| format!("{}: {error}", segment::name(first_seq)))?;
+        // Flushed by the background before it makes the file that the next call takes.
+        self.publisher.checkpoint();
         self.ahead.again();
         let offset = chunk::align(SECTOR + bytes.len() as u64);
         self.current = Some(Current {

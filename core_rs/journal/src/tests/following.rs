@@ -107,7 +107,12 @@ fn uncommitted_chunks_are_invisible() {
     let last = append(&journal, 1);
     let path = segment::path(Path::new(DIR), 1);
     let written = || disk.contents(&path).unwrap()[1024..].iter().any(|byte| *byte != 0);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !written() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the second chunk is not in its sector"
+        );
         std::thread::yield_now();
     }
     if journal.durable_seq() < last {

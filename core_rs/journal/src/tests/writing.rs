@@ -369,5 +369,7 @@ fn the_chunk_format_is_what_the_page_says() {
         assert!(chunk::decode(&flipped).is_err(), "byte {at}");
         assert!(chunk::decode(&bytes[..at]).is_err(), "cut at {at}");
     }
+    // No write touches a sector that holds acknowledged bytes.
+    assert_eq!([1, 512, 513].map(chunk::align), [512, 512, 1024]);
     assert_eq!(commit::BYTES, 4096);
 }
