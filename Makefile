@@ -104,7 +104,7 @@ $(BUILT): $(VENV)/.packages pyproject.toml $(RUST_SOURCES)
 		{ echo "make: $$(cargo --version) is too old: please install Rust 1.88 or newer: https://rustup.rs" >&2; exit 1; }
 	@$(call need,cc,a C compiler: build-essential or gcc)
 	@echo 'building the extension (release; about a minute the first time)'
-	@PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/maturin develop --release --locked --quiet
+	@PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(BIN):$$PATH flock $(VENV)/.lock $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
 $(LOADGEN): Cargo.toml Cargo.lock $(wildcard bench/loadgen/src/*.rs bench/loadgen/Cargo.toml)

@@ -1,5 +1,7 @@
 """The least that an RSGI application can do, on the gateway's own server: what durable placement is held against.
 
+A POST's body is read, as any service must; a GET is answered at once.
+
 `python bench/hello.py PORT` serves until SIGTERM.
 """
 
@@ -19,9 +21,11 @@ HEADERS = [("content-type", "application/json")]
 
 
 class Hello:
-    """Answers at once, whatever is asked."""
+    """Small JSON in, small JSON out."""
 
-    async def __rsgi__(self, _scope: Any, protocol: Any) -> None:
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        if scope.method == "POST":
+            await protocol()
         protocol.response_bytes(200, HEADERS, ANSWER)
 
 

@@ -24,7 +24,7 @@ def test_core_postgres_and_portfolio_agree_after_a_mixed_load(tmp_path: Path) ->
 
 def test_a_generated_replay_serves_as_well_as_recorded_prices(tmp_path: Path) -> None:
     write_replay(tmp_path / "btcusdt")
-    with running(tmp_path / "data", prices=f"replay:{tmp_path / 'replay'}") as system:
+    with running(tmp_path / "data", prices=f"replay:{tmp_path / 'btcusdt'}") as system:
         seen = mixed_load.run(system, tmp_path, orders=40, clients=4, seed=5)
     assert int(str(seen["fills"])) > 5
 

@@ -29,7 +29,7 @@ class HandFollower:
         self.seq = max((batch.last_seq for batch in self.batches if batch.last_seq <= limit), default=0)
         return self.seq
 
-    def start_rows(self, last_seq: int, event_hash: bytes) -> None:
+    def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None:
         heads = {0: EVENT_CHAIN_START} | {batch.last_seq: batch.event_hash for batch in self.batches}
         assert heads[last_seq] == event_hash
         assert self.seq == last_seq

@@ -31,7 +31,7 @@ class Still:
     def committed_seq(self) -> int:
         return self.seq
 
-    def start_rows(self, last_seq: int, event_hash: bytes) -> None:
+    def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None:
         assert (last_seq, event_hash) is not None
 
     def poll_rows(self, max_records: int) -> Batch | None:
