@@ -51,10 +51,10 @@ pub fn write(dir: &Path, snapshot: &Snapshot) -> io::Result<PathBuf> {
     write_on(&RealDisk, dir, snapshot)
 }
 
-/// As [`write`], on a given disk.
+/// As [`write()`], on a given disk.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(disk: &dyn Disk, dir: &Path, snapshot: &Snapshot) -> io::Result<PathBuf> {
     disk.make_dir(dir)?;
     let (temporary, path) = (dir.join(TEMPORARY), dir.join(name(snapshot.seq)));
