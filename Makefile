@@ -79,7 +79,7 @@ lock: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 
 .PHONY: clean
 clean: ## remove everything that was built (not .ordergate, where the data are)
-	rm -rf $(VENV) target build dist $(EXTENSION) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf $(VENV) target build dist $(EXTENSION) pyapp/ordergate/migrations .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
 
 # --- stamps ---------------------------------------------------------------------------------------------------------
 

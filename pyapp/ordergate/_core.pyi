@@ -66,7 +66,9 @@ class Gateway:
     last_seq: int
     redis_bound: bool
     # --- requests: authorization is the raw header value; every call authenticates, checks scope and rate first
-    def place(self, authorization: str | None, idempotency_key: str | None, request_id: str, body: bytes) -> Answer | Refusal: ...
+    def place(
+        self, authorization: str | None, idempotency_key: str | None, request_id: str, body: bytes
+    ) -> Answer | Refusal: ...
     def cancel(self, authorization: str | None, order_id: str) -> Answer | Refusal: ...
     def order(self, authorization: str | None, order_id: str) -> Answer | Refusal: ...
     def orders(
@@ -122,8 +124,13 @@ class Gateway:
         """Keys: symbol base quote status minPrice maxPrice tickSize minQty maxQty stepSize marketMaxQty minNotional
         maxNotional. Journals only a change; returns 0 when nothing changed."""
     def set_limits(
-        self, account: str | None, max_order_qty: str | None, max_order_notional: str | None,
-        max_open_orders: int | None, by: str, reason: str,
+        self,
+        account: str | None,
+        max_order_qty: str | None,
+        max_order_notional: str | None,
+        max_open_orders: int | None,
+        by: str,
+        reason: str,
     ) -> int: ...
     def accounts(self) -> bytes:
         """JSON list of accounts with balances."""
@@ -168,7 +175,7 @@ class Follower:
     def committed_seq(self) -> int: ...
     # worker
     def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None:
-        """Rows begin after this watermark. FollowerStopped when it is not on our chain: Postgres holds another history."""
+        """Rows begin after this watermark. FollowerStopped: it is not on our chain, Postgres holds another history."""
     def poll_rows(self, max_records: int) -> Rows | None:
         """The next batch, or None when there is nothing new."""
     def state_hash(self) -> str: ...

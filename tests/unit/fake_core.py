@@ -86,6 +86,8 @@ class Gateway:
             return Refusal("malformed_json", str(error))
         if not idempotency_key:
             return Refusal("idempotency_key_missing")
+        if not idempotency_key.isprintable():
+            return Refusal("idempotency_key_invalid")
         known = self.stored.get(idempotency_key)
         if known is not None:
             status, seq, answer, before = known
@@ -101,6 +103,8 @@ class Gateway:
     def cancel(self, authorization: str | None, order_id: str) -> Any:
         if order_id not in self.by_id:
             return Refusal("not_found", f"No order {order_id}.")
+        if self.by_id[order_id]["status"] == "FILLED":
+            return Refusal("already_filled", "The order is filled.")
         return 202, self.append("CANCEL", order_id), json.dumps(self.by_id[order_id]).encode()
 
     def order(self, authorization: str | None, order_id: str) -> Any:
@@ -188,10 +192,14 @@ class Gateway:
         rate_per_second: int,
         expires_at_ns: int | None,
     ) -> int:
+        if expires_at_ns is not None and expires_at_ns >= 1 << 64:
+            raise OverflowError("int too big to convert")
         self.append("KEY", account, owner, name, token_sha256, tuple(scopes), rate_per_second, expires_at_ns)
         return 0
 
     def revoke_key(self, key: int) -> int:
+        if not 0 <= key < 1 << 32:
+            raise OverflowError("can't convert negative int to unsigned")
         return self.append("KEY_REVOKED", key)
 
     def set_instrument(self, fields: dict[str, str]) -> int:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from ordergate.cli import COMMANDS, main
 from ordergate.config import Paths
 from ordergate.supervisor import addresses, first_start
+from ordergate.supervisor import up as supervisor
 from ordergate.supervisor.addresses import Address, Addresses, ForeignUrls, own_environment
 
 
@@ -182,6 +183,27 @@ def test_exported_urls_belong_to_one_data_directory(data: Path) -> None:
         own_environment(exported, elsewhere.data)
 
 
+def test_up_does_not_follow_the_data_directory_that_env_exported(
+    data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[Path] = []
+
+    def start(directory: Path, _: dict[str, str]) -> int:
+        opened.append(directory)
+        return 0
+
+    monkeypatch.setattr(supervisor, "run", start)
+    monkeypatch.chdir(tmp_path)
+    exported = {"ORDERGATE_DATA_DIR": str(data), "ORDERGATE_ENV_FOR": str(data)}
+    chosen = {"ORDERGATE_DATA_DIR": str(data), "ORDERGATE_ENV_FOR": str(data.parent / "other")}
+    for environment in (exported, chosen, {"ORDERGATE_DATA_DIR": str(data)}):
+        assert CliRunner().invoke(main, ["up"], env=environment).exit_code == 0
+    assert run(data, "up", **exported).exit_code == 0
+    assert opened == [tmp_path / ".ordergate", Paths(data).data, Paths(data).data, Paths(data).data]
+    # The other commands do.
+    assert str(Paths(data).data) in CliRunner().invoke(main, ["env"], env=exported).stderr
+
+
 @pytest.mark.parametrize(
     ("accounts", "keys", "asked"),
     [
@@ -209,3 +231,24 @@ def test_first_start_goes_on_where_a_crash_left_it(
     if token:
         assert first_start.furnish(ask, paths, ["read"]) == token
         assert verbs == asked
+
+
+def test_kill_says_who_and_why(data: Path, door: Door) -> None:
+    door.answers["kill.status"] = {"ok": {"killed": False, "redisProblem": None}}
+    foreign = "redis holds the kill switch of install other"
+    state = {"killed": True, "level": 1, "reason": "redis_foreign", "seq": 3, "redisProblem": foreign}
+    door.answers["kill.adopt-redis"] = {"ok": state}
+    assert run(data, "kill", "on", "--by", "ann", "--reason", "drill").output == "killed: drill\n"
+    assert run(data, "kill", "off", "--by", "ann").output == "open: not killed\n"
+    told = run(data, "kill", "status").output.splitlines()
+    assert told[1:] == ["killed\tno", "level\t", "reason\t", "redis\tread and written"]
+    told = run(data, "kill", "adopt-redis", "--by", "ann").output.splitlines()
+    assert told[1:] == ["killed\tyes", "level\t1", "reason\tredis_foreign", f"redis\t{foreign}"]
+    assert door.asked == [
+        {"verb": "kill.on", "args": {"by": "ann", "reason": "drill"}},
+        {"verb": "kill.off", "args": {"by": "ann"}},
+        {"verb": "kill.status", "args": {}},
+        {"verb": "kill.adopt-redis", "args": {"by": "ann"}},
+    ]
+    assert run(data, "kill", "on").exit_code == 2
+    assert "L1" in CliRunner().invoke(main, ["kill", "--help"]).output

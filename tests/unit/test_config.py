@@ -44,6 +44,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("HTTP__PROT", "1", "unknown setting; did you mean http.port?"),
         ("HTTPS__PORT", "1", "unknown setting; did you mean http.port?"),
         ("HTTP_PORT", "1", "not read: write it as ORDERGATE_HTTP__PORT"),
+        ("DATADIR", "/x", "unknown variable; did you mean ORDERGATE_DATA_DIR?"),
+        ("SPEED", "1", "unknown variable"),
+        ("HTTP__HOST", "no-such-host.invalid", "neither an IP address nor a name that resolves"),
+        ("HTTP__HOST", "[::1]", "neither an IP address nor a name that resolves"),
+        ("HTTP__HOST", "1.2.3.4.5", "neither an IP address nor a name that resolves"),
+        ("HTTP__HOST", "a" * 80, "neither an IP address nor a name that resolves"),
         ("LOG__LEVEL", "loud", "invalid enum value 'loud'"),
         ("PAPER__FEE_RATE", "1", "below 1"),
         ("PAPER__FEE_RATE", "-0.1", "at least 0"),
@@ -60,6 +66,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("JOURNAL__SEGMENT_MIB", "5000", "<= 1024"),
         ("REDIS__PORT", "70000", "<= 65535"),
         ("REDIS__URL", "http://x", "begins with redis:// or rediss:// or unix://"),
+        ("REDIS__URL", "redis://h:port/0", "the port is not a number from 1 to 65535"),
+        ("REDIS__URL", "redis://h:0/0", "the port is not a number from 1 to 65535"),
+        ("REDIS__URL", "redis://h:6379/zero", "the database is not a number"),
+        ("REDIS__URL", "unix:///s?db=x", "the database is not a number"),
+        ("REDIS__URL", "unix://", "the path of a socket"),
+        ("REDIS__URL", "redis://[::1:6379/0", "not a URL"),
+        ("POSTGRES__URL", "postgresql://h:5432x/d", "the port is not a number from 1 to 65535"),
+        ("POSTGRES__URL", "postgresql://h:5432,g:99999/d", "the port is not a number from 1 to 65535"),
+        ("POSTGRES__URL", "postgresql:///d?host=/s&port=no", "the port is not a number from 1 to 65535"),
+        ("POSTGRES__URL", "postgresql://me:pa#ss@h/d", "written as %xx"),
         ("POSTGRES__URL", "", "missing secret"),
         ("POSTGRES__URL_FILE", "/nonexistent", "missing secret: /nonexistent cannot be read"),
         ("POSTGRES__BIN_DIR", "/nonexistent", "not a directory"),
@@ -116,6 +132,32 @@ def test_urls_and_their_order(tmp_path: Path) -> None:
     assert "is empty" in only
 
 
+def test_a_host_becomes_an_address(tmp_path: Path) -> None:
+    for host, address in {"localhost": "127.0.0.1", "::": "::", "0:0::1": "::1", "0.0.0.0": "0.0.0.0"}.items():
+        assert load_settings(tmp_path, environment={"ORDERGATE_HTTP__HOST": host}).http.host == address
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("DATABASE_URL", "postgresql://me:p%40ss@h:5433,[::1]:5434,g/d?sslmode=require"),
+        ("DATABASE_URL", "postgresql://o@/ordergate?host=/run/a%20b&port=5432"),
+        ("DATABASE_URL", "postgres://%2Frun%2Fpg/d"),
+        ("REDIS_URL", "rediss://:hush@[::1]:6380/3"),
+        ("REDIS_URL", "redis://h"),
+        ("REDIS_URL", "unix:///run/v.sock?db=0"),
+    ],
+)
+def test_urls_that_are_understood(tmp_path: Path, variable: str, url: str) -> None:
+    settings = load_settings(tmp_path, environment={variable: url})
+    assert url in (settings.postgres.url, settings.redis.url)
+
+
+def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path) -> None:
+    exported = {"ORDERGATE_DATA_DIR": "/x", "ORDERGATE_TOKEN": "og_x", "ORDERGATE_ENV_FOR": "/x", "HOME": "/h"}
+    assert load_settings(tmp_path, environment=exported) == Settings()
+
+
 def test_secrets_are_never_shown(tmp_path: Path) -> None:
     url = "postgresql://me:hush@db:5432/x?sslpassword=hush&sslmode=require"
     values = shown(load_settings(tmp_path, environment={"DATABASE_URL": url, "REDIS_URL": "redis://:hush@r/0"}))
@@ -123,3 +165,5 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     assert values["redis.url"] == "redis://:***@r/0"
     (only,) = problems(tmp_path, ORDERGATE_POSTGRES__URL="mysql://me:hush@db/x")
     assert "hush" not in only
+    (only,) = problems(tmp_path, ORDERGATE_POSTGRES__URL="postgresql://me:hu/sh@db/x")  # an unencoded slash
+    assert "hu" not in only

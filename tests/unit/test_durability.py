@@ -55,6 +55,22 @@ async def test_those_that_gave_up_are_passed_over() -> None:
 
 
 @on_uvloop
+async def test_those_that_gave_up_do_not_pile_up_behind_a_slow_flush() -> None:
+    gateway, durability, _ = opened()
+    gateway.last_seq = 9
+    oldest = durability.wait(1)
+    for seq in range(2, 9):
+        durability.wait(seq).cancel()
+    newest = durability.wait(9)
+    durability.watch()
+    durability.watch()
+    assert [future for _, future in durability._waiting] == [oldest, newest]
+    gateway.flush()
+    await asyncio.sleep(0.02)
+    assert oldest.done() and newest.done()
+
+
+@on_uvloop
 async def test_doorbells_ring_once_per_flush_after_the_waiters() -> None:
     gateway, durability, _ = opened()
     gateway.last_seq = 1

@@ -6,47 +6,61 @@ import time
 
 from tests.unit.http_parts import ORDER, on_uvloop, running
 
+POST = b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nIdempotency-Key: k\r\n"
+
 
 @on_uvloop
 async def test_what_is_too_large_is_refused_and_the_connection_closed() -> None:
     async with running() as server:
-        announced = await server.talk(
-            b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n{", seconds=2
-        )
+        announced = await server.talk(POST + b"Content-Length: 65537\r\n\r\n{", seconds=2)
         assert announced.code == "body_too_large" and announced.headers["connection"] == "close"
-        chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
-        chunked = await server.talk(
-            b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 5, seconds=2
-        )
-        assert chunked.code == "body_too_large" and chunked.headers["connection"] == "close"
         assert (await server.place(body=b" " * (65_536 - len(ORDER)) + ORDER)).status == 201
         assert server.gateway.last_seq == 1
 
 
 @on_uvloop
-async def test_a_chunked_body_is_read_whole() -> None:
+async def test_a_body_in_chunks_is_refused_whole_or_broken_off() -> None:
     async with running() as server:
-        half = len(ORDER) // 2
-        parts = [ORDER[:half], ORDER[half:]]
-        body = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts) + b"0\r\n\r\n"
-        answer = await server.talk(
-            b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nIdempotency-Key: k\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n" + body
-        )
-        assert answer.status == 201
+        chunk = f"{len(ORDER):x}\r\n".encode() + ORDER + b"\r\n"
+        for ending in (b"0\r\n\r\n", b"5\r\n ", b"zz\r\n", b""):
+            for more in (b"", b"Content-Length: %d\r\n" % len(ORDER)):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(POST + more + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + ending)
+                writer.write_eof()
+                answer = await asyncio.wait_for(reader.read(), 5)
+                writer.close()
+                assert answer == b"" or answer.split()[1] in (b"400", b"411"), answer
+        refused = await server.talk(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk, seconds=2)
+        assert refused.code == "length_required" and refused.headers["connection"] == "close"
+        assert server.gateway.records == [] and server.app.in_flight == 0
+
+
+@on_uvloop
+async def test_an_announced_body_that_breaks_off_places_nothing() -> None:
+    async with running() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(POST + b"Content-Length: %d\r\n\r\n" % (len(ORDER) + 1) + ORDER)
+        writer.write_eof()
+        await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert server.gateway.records == []
+
+
+@on_uvloop
+async def test_strangers_are_refused_before_their_body_comes() -> None:
+    async with running() as server:
+        stranger = b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
+        answer = await server.talk(stranger, seconds=2)
+        assert answer.code == "unauthorized" and answer.headers["connection"] == "close"
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert server.app.in_flight == 0
 
 
 @on_uvloop
 async def test_half_a_body_is_a_408_after_ten_seconds() -> None:
     async with running() as server:
-        half = asyncio.create_task(
-            server.talk(b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", seconds=5)
-        )
-        later = asyncio.create_task(
-            server.talk(
-                b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{", seconds=5
-            )
-        )
+        half = asyncio.create_task(server.talk(POST + b"Content-Length: 10\r\n\r\nabc", seconds=5))
+        later = asyncio.create_task(server.talk(POST + b"Content-Length: 70\r\n\r\n{", seconds=5))
         await asyncio.sleep(0.2)
         server.app.sweep(time.monotonic() + 9.0)
         await asyncio.sleep(0.1)
@@ -62,7 +76,7 @@ async def test_half_a_body_is_a_408_after_ten_seconds() -> None:
 async def test_a_client_that_leaves_half_way_costs_nothing() -> None:
     async with running() as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+        writer.write(POST + b"Content-Length: 10\r\n\r\nabc")
         await asyncio.sleep(0.1)
         assert server.app.in_flight == 1
         writer.close()
@@ -102,6 +116,20 @@ async def test_header_values_that_are_not_text_are_not_a_500() -> None:
                 b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n" + header + b": \xff\xfe\r\n\r\n{}"
             )
             assert 400 <= answer.status < 500, header
+
+
+@on_uvloop
+async def test_an_idempotency_key_that_is_not_one_readable_value_is_invalid() -> None:
+    async with running() as server:
+        length = b"Content-Length: %d\r\n" % len(ORDER)
+        start = b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n" + length
+        for keys in ((b"\xc3\xa9",), (b"a", b"b"), (b"\xff", b"\xfe")):
+            lines = b"".join(b"Idempotency-Key: " + key + b"\r\n" for key in keys)
+            assert (await server.talk(start + lines + b"\r\n" + ORDER)).code == "idempotency_key_invalid", keys
+        assert (await server.talk(start + b"\r\n" + ORDER)).code == "idempotency_key_missing"
+        assert server.gateway.records == []
+        twice = start + b"Idempotency-Key: a\r\n" * 2 + b"\r\n" + ORDER
+        assert (await server.talk(twice)).status == 201
 
 
 @on_uvloop
@@ -151,12 +179,28 @@ async def test_load_is_shed_but_health_answers() -> None:
 
 
 @on_uvloop
+async def test_cancels_have_a_higher_bound() -> None:
+    async with running() as server:
+        order = (await server.place()).json["id"]
+        server.gateway.auto_flush = False
+        server.app._limit, server.app._cancel_limit = 1, 2
+        waiting = [asyncio.create_task(server.place("k2"))]
+        await asyncio.sleep(0.1)
+        assert (await server.place("k3")).code == "overloaded"
+        waiting.append(asyncio.create_task(server.ask("DELETE", f"/api/v1/orders/{order}")))
+        await asyncio.sleep(0.1)
+        assert (await server.ask("DELETE", f"/api/v1/orders/{order}")).code == "overloaded"
+        server.app.stop()
+        assert (await server.ask("DELETE", f"/api/v1/orders/{order}")).code == "shutting_down"
+        server.gateway.flush()
+        assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 202]
+
+
+@on_uvloop
 async def test_a_stopping_gateway_finishes_what_is_in_flight_and_refuses_the_rest() -> None:
     async with running(auto_flush=False) as server:
         waiting = asyncio.create_task(server.place())
-        half = asyncio.create_task(
-            server.talk(b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
-        )
+        half = asyncio.create_task(server.talk(POST + b"Content-Length: 10\r\n\r\nabc"))
         await asyncio.sleep(0.1)
         server.app.stop()
         refused = await server.place("k2")
@@ -204,5 +248,12 @@ async def test_metrics_and_document_need_no_key() -> None:
     async with running() as server:
         metrics = await server.ask("GET", "/metrics", authorization=None)
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert b"\nordergate_http_requests_in_flight 1\n" in metrics.body
+        assert b"# TYPE ordergate_http_requests_shed_total counter\n" in metrics.body
+        assert b"write_behind" not in metrics.body
+        server.deps.write_behind_lag = lambda: (7, 0.25)
+        metrics = await server.ask("GET", "/metrics")
+        assert b"\nordergate_write_behind_lag_records 7\n" in metrics.body
+        assert b"\nordergate_write_behind_lag_seconds 0.25\n" in metrics.body
         document = await server.ask("GET", "/openapi.json", authorization=None)
         assert json.loads(document.body)["openapi"].startswith("3.1")

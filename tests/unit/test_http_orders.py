@@ -207,3 +207,17 @@ async def test_keep_alive_carries_many_orders() -> None:
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             assert json.loads(await reader.readexactly(length))["id"] == str(n + 1)
         writer.close()
+
+
+@on_uvloop
+async def test_a_refused_cancel_tells_no_fact_before_it_is_durable() -> None:
+    async with running() as server:
+        order = (await server.place()).json["id"]
+        server.gateway.auto_flush = False
+        server.gateway.by_id[order]["status"] = "FILLED"
+        server.gateway.append("FILL", order)
+        asking = asyncio.create_task(server.ask("DELETE", f"/api/v1/orders/{order}"))
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+        server.gateway.flush()
+        assert (await asking).code == "already_filled"

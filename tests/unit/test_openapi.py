@@ -48,3 +48,13 @@ def test_orders_need_a_key_and_an_idempotency_key() -> None:
     assert DOCUMENT["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     assert "security" not in place and DOCUMENT["security"] == [{"apiKey": []}]
     assert DOCUMENT["paths"]["/api/v1/health"]["get"]["security"] == []
+
+
+def test_the_document_says_what_the_server_does() -> None:
+    page, place = DOCUMENT["paths"]["/api/v1/orders"]["get"], DOCUMENT["paths"]["/api/v1/orders"]["post"]
+    (limit,) = [p["schema"] for p in page["parameters"] if p.get("name") == "limit"]
+    assert (limit["minimum"], limit["maximum"]) == (1, 500)
+    assert "`answer_unreadable`" in place["responses"]["503"]["description"]
+    assert "`length_required`" in place["responses"]["411"]["description"]
+    assert "content" not in place["responses"]["431"]
+    assert "without a body" in DOCUMENT["info"]["description"]

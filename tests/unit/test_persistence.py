@@ -12,7 +12,14 @@ import pytest
 from ordergate.persistence import connection as bounds
 from ordergate.persistence import write_behind
 from ordergate.persistence.connection import PostgresLate, bounded, describe, is_data_error, run_blocking
-from ordergate.persistence.migrate import Migration, MigrationRefused, load_migrations, migrations_directory, pending
+from ordergate.persistence.migrate import (
+    Migration,
+    MigrationRefused,
+    load_migrations,
+    migrations_beside,
+    migrations_directory,
+    pending,
+)
 from ordergate.persistence.statements import named_statements
 from ordergate.persistence.watermark import ask_watermark, read_watermark
 
@@ -40,6 +47,16 @@ def test_the_migrations_of_this_build_are_found_and_numbered() -> None:
     migrations = load_migrations(migrations_directory())
     assert [migration.version for migration in migrations] == list(range(1, len(migrations) + 1))
     assert migrations[0].name == "0001_schema"
+
+
+def test_a_source_tree_does_not_read_the_copy_that_an_editable_install_left(tmp_path: Path) -> None:
+    package = tmp_path / "pyapp" / "ordergate"
+    copy, own = package / "migrations", tmp_path / "migrations"
+    copy.mkdir(parents=True)
+    own.mkdir()
+    assert migrations_beside(package) == copy  # an installed wheel: no Cargo.toml beside it
+    (tmp_path / "Cargo.toml").touch()
+    assert migrations_beside(package) == own
 
 
 @pytest.mark.parametrize("names", [[], ["0002_b.sql"], ["0001_a.sql", "0003_c.sql"], ["0001_a.sql", "0001_b.sql"],

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ordergate.config import Paths, Settings
-from ordergate.config.settings import Paper, Redis
+from ordergate.config.settings import Log, Paper, Redis
 from ordergate.venues import link, main
 from tests.unit.venue_stage import FakeJournal
 
@@ -34,6 +34,7 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     monkeypatch.setattr(
         main, "_core", SimpleNamespace(Follower=Journal, FOLD_VERSION=1, FollowerStopped=Stopped), raising=True
     )
+    monkeypatch.setattr(main, "configure", lambda level: None)  # not for the whole test run
     with TemporaryDirectory(prefix="og-") as directory:
         made = Paths(directory)
         made.prepare()
@@ -42,6 +43,13 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
 
 def run(paths: Paths, name: str = "paper", settings: Settings | None = None) -> int:
     return main.run(name, settings or Settings(), paths)
+
+
+def test_the_log_is_as_wordy_as_the_setting_says(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+    monkeypatch.setattr(main, "configure", levels.append)
+    assert run(paths, "binance", Settings(log=Log(level="error"))) == 2
+    assert levels == ["error"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.persistence.watermark import NOTHING_YET
+from ordergate.persistence.watermark import NOTHING_YET, Watermark
 from ordergate.persistence.write_behind import Batch, Writer
 from ordergate.portfolio.outbox import Portfolio
 from ordergate.worker import follow
-from ordergate.worker.follow import SNAPSHOT_EVERY_S, SNAPSHOT_RECORDS, SnapshotClock
+from ordergate.worker.follow import BATCH_RECORDS, SNAPSHOT_EVERY_S, SNAPSHOT_RECORDS, SnapshotClock
 from ordergate.worker.main import take_lock
 from ordergate.worker.progress import Progress, write_status
 from tests.integration.batches import Rows
@@ -78,11 +78,11 @@ DUE = LAST + SNAPSHOT_RECORDS
 @pytest.mark.parametrize(
     ("seq", "agreed", "age_s", "written"),
     [
-        (DUE, DUE - 5, SNAPSHOT_EVERY_S + 1, True),
-        (DUE - 1, DUE - 5, SNAPSHOT_EVERY_S + 1, False),
-        (DUE, DUE - 5, SNAPSHOT_EVERY_S - 1, False),
-        (DUE, LAST, SNAPSHOT_EVERY_S + 1, False),  # no state hash has agreed since the last one
-        (DUE, LAST + 1, SNAPSHOT_EVERY_S + 1, True),
+        (DUE, DUE, SNAPSHOT_EVERY_S + 1, True),
+        (DUE - 1, DUE - 1, SNAPSHOT_EVERY_S + 1, False),
+        (DUE, DUE, SNAPSHOT_EVERY_S - 1, False),
+        (DUE, DUE - 1, SNAPSHOT_EVERY_S + 1, False),  # what came after the hash has not been compared
+        (DUE, LAST, SNAPSHOT_EVERY_S + 1, False),
     ],
 )
 def test_a_snapshot_needs_time_records_and_an_agreed_hash(seq: int, agreed: int, age_s: float, written: bool) -> None:
@@ -92,6 +92,69 @@ def test_a_snapshot_needs_time_records_and_an_agreed_hash(seq: int, agreed: int,
     assert (clock.seq, progress.snapshot_seq) == ((seq, seq) if written else (LAST, 0))
     follow._snapshot_if_due(follower, Path("snapshots"), clock, progress)
     assert len(follower.written) == written
+
+
+class Chunks(Still):
+    """A journal in chunks; the sequences in `hashes` are state hashes that agree."""
+
+    def __init__(self, seq: int, ends: list[int], hashes: set[int]) -> None:
+        super().__init__(seq, LAST)
+        self.ends, self.hashes = ends, hashes
+        self.sizes: list[int] = []
+        self.snapshots: list[int] = []
+
+    def committed_seq(self) -> int:
+        return self.ends[-1]
+
+    def poll_rows(self, max_records: int) -> Batch | None:
+        self.sizes.append(max_records)
+        first = self.seq + 1
+        for end in self.ends:
+            if end > self.seq and (self.seq < first or end - first < max_records):
+                self.seq = end
+        self.agreed = max([self.agreed, *(seq for seq in self.hashes if seq <= self.seq)])
+        return Rows(first, self.seq) if self.seq >= first else None
+
+    def write_snapshot(self, snapshot_dir: str) -> str:
+        self.snapshots.append(self.seq)
+        return super().write_snapshot(snapshot_dir)
+
+
+@pytest.mark.parametrize(
+    ("seq", "ends", "hashes", "snapshots"),
+    [
+        (DUE, [DUE + 3, DUE + 5, DUE + 9], {DUE + 5}, [DUE + 5]),  # one big batch would have passed it
+        (DUE, [DUE + 3, DUE + 7, DUE + 9], {DUE + 5}, []),  # the hash is in the middle of its chunk
+        (DUE, [DUE + 3, DUE + 7, DUE + 9], {DUE + 5, DUE + 9}, [DUE + 9]),
+        (
+            DUE,
+            [DUE + 4, DUE + 2 * BATCH_RECORDS, DUE + 2 * BATCH_RECORDS + 4],
+            {DUE + 4},
+            [DUE + 4],
+        ),  # far behind: large batches
+    ],
+)
+def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
+    monkeypatch: pytest.MonkeyPatch, seq: int, ends: list[int], hashes: set[int], snapshots: list[int]
+) -> None:
+    follower, stop = Chunks(seq, ends, hashes), asyncio.Event()
+    writer = Writer("", NOTHING_YET)
+
+    async def keep(_: Writer, batch: Batch) -> None:
+        writer.watermark = Watermark(batch.last_seq, 1, b"", b"")
+        if batch.last_seq == ends[-1]:
+            stop.set()
+
+    monkeypatch.setattr(follow, "write", keep)
+    clock = SnapshotClock(LAST, time.monotonic() - SNAPSHOT_EVERY_S - 1)
+    work = follow._write_on(
+        writer, Progress(committed_seq=follower.committed_seq), stop,
+        follower=follower, snapshots=Path("snapshots"), snapshot=clock,
+    )  # fmt: skip
+    asyncio.run(work)
+    assert follower.snapshots == snapshots
+    assert follower.seq == ends[-1]
+    assert follower.sizes[0] == (1 if ends[-1] - seq <= BATCH_RECORDS else BATCH_RECORDS)
 
 
 def test_a_snapshot_that_fails_is_tried_again_a_minute_later() -> None:
@@ -117,6 +180,19 @@ def test_the_status_file_is_replaced_whole(tmp_path: Path) -> None:
     assert (status["lag"], status["lagMs"], status["lastError"], status["portfolioParked"]) == (0, 0, None, [])
     assert os.listdir(tmp_path) == ["worker.json"]
     write_status(tmp_path / "gone" / "worker.json", progress, Portfolio())  # a worker goes on without its status file
+
+
+def test_a_full_disk_is_no_sign_of_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "worker.json"
+    write_status(file, Progress(), Portfolio())
+    os.utime(file, (1, 1))
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    write_status(file, Progress(), Portfolio())
+    assert time.time() - file.stat().st_mtime < 60
 
 
 def test_the_lock_is_held_once(tmp_path: Path) -> None:

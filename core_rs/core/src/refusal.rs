@@ -100,6 +100,7 @@ codes! {
     409 CLIENT_ORDER_ID_IN_USE = "client_order_id_in_use": "A working order of the account has this clientOrderId.",
     409 ALREADY_FILLED = "already_filled": "The order is filled.",
     409 ALREADY_ENDED = "already_ended": "The order was rejected.",
+    411 LENGTH_REQUIRED = "length_required": "The body came without a Content-Length.",
     413 BODY_TOO_LARGE = "body_too_large": "The body is larger than 64 KiB.",
     415 UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type": "The body is not application/json.",
     422 IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused": "The key belongs to another request.",

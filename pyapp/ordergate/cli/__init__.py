@@ -11,6 +11,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "env": ("ordergate.cli.env:env", "Print shell exports: URLs, the demo token, psql and redis-cli."),
     "accounts": ("ordergate.cli.accounts:accounts", "Create and list trading accounts."),
     "keys": ("ordergate.cli.keys:keys", "Create, list and revoke API keys."),
+    "kill": ("ordergate.cli.kill:kill", "Stop and start all trading, and show whether it is stopped."),
     "config": ("ordergate.cli.config:config", "Check settings from ordergate.toml and the environment."),
     "db": ("ordergate.cli.db:db", "Bring the database up to date, or show where it is."),
     "version": ("ordergate.cli.version:version", "Show the version of ordergate and of its compiled core."),

@@ -23,7 +23,7 @@ def env(paths: Paths) -> None:
     \b
     DATABASE_URL, REDIS_URL    its servers
     ORDERGATE_TOKEN            the demo account's key
-    ORDERGATE_DATA_DIR         so that other ordergate commands find it from any directory
+    ORDERGATE_DATA_DIR         so that the other commands (not `up`) find it from any directory
     PATH                       first its own psql, redis-cli and uuidgen: an emergency stop by `redis-cli`
                                reaches this gateway's server and no other
     """

@@ -1,5 +1,6 @@
 """What the commands share: the option for the data directory, and how they say no."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,26 +9,43 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ordergate.config import Paths
+from ordergate.supervisor.addresses import exported_data_dir
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+DEFAULT = Path(".ordergate")
 EXIT_USAGE = 2
 
 
 def data_dir_option(command: Command) -> Command:
     """`--data-dir DIR`, given to the command as `paths`."""
-    option = click.option(
+    return _option(lambda _context, _parameter, value: Paths(value))(command)
+
+
+def own_data_dir_option(command: Command) -> Command:
+    """The same for `up`: in a shell that follows one gateway, the start of another is not the start of that one."""
+
+    def chosen(context: click.Context, parameter: click.Parameter, value: Path) -> Paths:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is click.core.ParameterSource.ENVIRONMENT and exported_data_dir(os.environ):
+            return Paths(DEFAULT)
+        return Paths(value)
+
+    return _option(chosen)(command)
+
+
+def _option(paths: Callable[[click.Context, click.Parameter, Path], Paths]) -> Callable[[Command], Command]:
+    return click.option(
         "--data-dir",
         "paths",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path(".ordergate"),
+        default=DEFAULT,
         envvar="ORDERGATE_DATA_DIR",
         show_default="./.ordergate",
         show_envvar=True,
         metavar="DIR",
-        callback=lambda _context, _parameter, value: Paths(value),
+        callback=paths,
         help="Where everything of this gateway is kept.",
     )
-    return option(command)
 
 
 def refuse(message: str, code: int = EXIT_USAGE) -> NoReturn:

@@ -5,12 +5,12 @@ import sys
 
 import click
 
-from ordergate.cli.terms import data_dir_option
+from ordergate.cli.terms import own_data_dir_option
 from ordergate.config import Paths
 
 
 @click.command()
-@data_dir_option
+@own_data_dir_option
 @click.option(
     "--prices",
     metavar="SOURCE",
@@ -23,7 +23,8 @@ def up(paths: Paths, prices: str | None, port: int | None, host: str | None) -> 
 
     Postgres and Valkey come with ordergate and run below the data directory; set DATABASE_URL or REDIS_URL to use
     servers of your own. What dies is started again. One Ctrl-C (or SIGTERM) stops all of it in order, within 10 s;
-    nothing stays behind, even after kill -9.
+    nothing stays behind, even after kill -9. The data directory that `ordergate env` has exported is for the other
+    commands: `up` starts the one of this directory, or that of --data-dir.
 
     \b
     Examples:

@@ -44,6 +44,7 @@ class Paths:
         self.valkey_socket: Final = self.run / "valkey.sock"
         self.postgres_sockets: Final = self.run / "postgres"
         self.worker_lock: Final = self.run / "worker.lock"
+        self.worker_status: Final = self.run / "worker.json"
         self.children: Final = self.run / "children.json"
 
     def venue_lock(self, name: str) -> Path:

@@ -7,8 +7,7 @@ Later places win: the defaults here, `ordergate.toml` in the data directory, the
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
@@ -16,8 +15,12 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from ordergate.config.checks import CHECKS
+
 PREFIX: Final = "ORDERGATE_"
 URL_VARIABLES: Final = {"DATABASE_URL": "postgres.url", "REDIS_URL": "redis.url"}
+OTHER_VARIABLES: Final = frozenset({"ORDERGATE_DATA_DIR", "ORDERGATE_TOKEN", "ORDERGATE_ENV_FOR"})
+"""No settings: the command line's data directory, and what `ordergate env` exports."""
 SECRETS: Final = frozenset({"postgres.url", "redis.url"})
 
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
@@ -25,7 +28,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class Http(msgspec.Struct, frozen=True):
-    """Where the gateway answers."""
+    """Where the gateway answers. `host`: a name that was set has become its address."""
 
     host: Text = "127.0.0.1"
     port: PortNumber = 3000
@@ -196,7 +199,14 @@ def _from_environment(environment: Mapping[str, str], problems: list[Problem]) -
         elif section.replace("_", ".", 1) in TYPES:
             right = PREFIX + variable.removeprefix(PREFIX).replace("_", "__", 1)
             problems.append(Problem(section.replace("_", ".", 1), variable, f"not read: write it as {right}"))
+        elif variable not in OTHER_VARIABLES:
+            problems.append(Problem(section, variable, "unknown variable" + _meant(variable, _variables())))
     return found
+
+
+def _variables() -> list[str]:
+    settings = [PREFIX + name.replace(".", "__").upper() for name in TYPES]
+    return [*settings, *sorted(OTHER_VARIABLES)]
 
 
 def _accept(name: str, value: Value, found: dict[str, Value], problems: list[Problem]) -> None:
@@ -206,8 +216,8 @@ def _accept(name: str, value: Value, found: dict[str, Value], problems: list[Pro
         problems.append(Problem(name, value.place, "unknown setting" + _meant(name, TYPES)))
 
 
-def _meant(name: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -238,52 +248,7 @@ def _checked(name: str, raw: Any) -> Any:
     except msgspec.ValidationError as error:
         told = "the value" if name in SECRETS else repr(raw)
         raise ValueError(f"{told}: {str(error)[:1].lower()}{str(error)[1:]}") from None
-    if name in CHECKS and value is not None:
-        CHECKS[name](value)
-    return value
-
-
-def _check_fee_rate(text: str) -> None:
-    try:
-        rate = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r}: expected a decimal fraction such as 0.001") from None
-    exponent = rate.as_tuple().exponent
-    if not rate.is_finite() or not isinstance(exponent, int) or not 0 <= rate < 1 or exponent < -8:
-        raise ValueError(f"{text!r}: expected a fraction of at least 0, below 1, with at most 8 decimals")
-
-
-def _check_prices(text: str) -> None:
-    source, _, rest = text.partition(":")
-    directory = rest.partition("?")[0]  # options follow, checked where they are read
-    if text == "synthetic":
-        return
-    if source != "replay" or not directory:
-        raise ValueError(f"{text!r}: expected synthetic or replay:<directory>")
-    if not Path(directory).is_dir():
-        raise ValueError(f"{text!r}: {os.path.abspath(directory)} is not a directory")
-
-
-def _check_directory(text: str) -> None:
-    if not Path(text).is_dir():
-        raise ValueError(f"{text!r}: not a directory")
-
-
-def _check_url(*schemes: str) -> Callable[[str], None]:
-    def check(text: str) -> None:
-        if text.partition("://")[0] not in schemes or "://" not in text:
-            raise ValueError("expected a URL that begins with " + " or ".join(f"{scheme}://" for scheme in schemes))
-
-    return check
-
-
-CHECKS: Final[dict[str, Callable[[Any], None]]] = {
-    "postgres.url": _check_url("postgresql", "postgres"),
-    "postgres.bin_dir": _check_directory,
-    "redis.url": _check_url("redis", "rediss", "unix"),
-    "paper.fee_rate": _check_fee_rate,
-    "paper.prices": _check_prices,
-}
+    return CHECKS[name](value) if name in CHECKS and value is not None else value
 
 
 def _masked(url: str) -> str:

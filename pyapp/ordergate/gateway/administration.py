@@ -21,6 +21,7 @@ _SECRET_CHARACTERS: Final = 43  # 62**43 > 2**256
 _CHECK_CHARACTERS: Final = 6  # 62**6 > 2**32
 # Stand in `instruments.toml` beside the filters, for the PAPER venue's price source.
 _OF_THE_VENUE: Final = frozenset({"openingPrice"})
+_JOURNAL_TIME_MAX_NS: Final = (1 << 64) - 1
 _amount = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,8})?").fullmatch
 _asset = re.compile(r"[A-Z0-9]{1,20}").fullmatch
 
@@ -83,6 +84,12 @@ class KillChange(_Arguments):
     reason: str = "no reason given"
 
 
+class KillAdopt(_Arguments):
+    """Who says that this Redis is ours from now on."""
+
+    by: str
+
+
 class Nothing(_Arguments):
     """No arguments."""
 
@@ -118,6 +125,8 @@ def execute(gateway: _core.Gateway, verb: str, args: Json) -> Json:
         return error(*refused.args)
     except ValueError as invalid:  # the engine's own words
         return error("invalid_field", str(invalid))
+    except OverflowError:
+        return error("invalid_field", "a number is out of range: negative, or too large")
 
 
 def convert(args: Json, model: type[Arguments]) -> Arguments:
@@ -174,10 +183,13 @@ def _journal_time(gateway: _core.Gateway, text: str) -> int:
         raise Refused("invalid_field", f"expiresAt: {text!r} is not RFC 3339") from None
     if moment.tzinfo is None:
         raise Refused("invalid_field", "expiresAt needs a time zone")
-    left = moment - datetime.now(UTC)
-    if left.total_seconds() <= 0:
+    left = (moment - datetime.now(UTC)).total_seconds()
+    if left <= 0:
         raise Refused("invalid_field", "expiresAt has passed")
-    return gateway.now_ns() + int(left.total_seconds() * 1_000_000_000)
+    expires_ns = gateway.now_ns() + int(left * 1_000_000_000)
+    if expires_ns > _JOURNAL_TIME_MAX_NS:
+        raise Refused("invalid_field", "expiresAt is too far away: leave it out for a key that never expires")
+    return expires_ns
 
 
 def _keys_list(gateway: _core.Gateway, args: Nothing) -> Any:
@@ -223,6 +235,10 @@ def _kill_status(gateway: _core.Gateway, args: Nothing) -> Json:
     return {"killed": True, "level": level, "reason": reason, "seq": seq}
 
 
+def _kill_adopt(gateway: _core.Gateway, args: KillAdopt) -> Json:
+    raise Refused("gateway_not_running", "only a running gateway can adopt a redis: start it, then ask again")
+
+
 def _status(gateway: _core.Gateway, args: Nothing) -> Json:
     return dict(gateway.status())
 
@@ -235,6 +251,7 @@ VERBS: Final[dict[str, tuple[type[_Arguments], Action]]] = {
     "keys.create": (KeysCreate, _keys_create),
     "keys.list": (Nothing, _keys_list),
     "keys.revoke": (KeysRevoke, _keys_revoke),
+    "kill.adopt-redis": (KillAdopt, _kill_adopt),
     # Without a gateway these journal only: a key at Redis has its say at the next start.
     "kill.off": (KillChange, _kill_off),
     "kill.on": (KillChange, _kill_on),

@@ -55,13 +55,16 @@ class Durability:
         return seq > self.durable and self._loop.time() - since > STALLED_SECONDS
 
     def watch(self) -> None:
-        """Called with every tick: notes since when the oldest waiter waits."""
+        """Called with every tick: notes since when the oldest waiter waits, and forgets those that gave up."""
         while self._waiting and self._waiting[0][1].done():
             self._waiting.popleft()  # a read that gave up
         if not self._waiting:
             self._stuck = (0, 0.0)
         elif self._stuck[0] <= self.durable:
             self._stuck = (self._waiting[0][0], self._loop.time())
+        else:
+            # No flush since the last tick: reads that give up behind the oldest waiter must not pile up.
+            self._waiting = deque(entry for entry in self._waiting if not entry[1].done())
 
     def _flushed(self) -> None:
         try:

@@ -12,6 +12,8 @@ from ordergate.gateway.kill_switch import Action, Key, Observation, Outage, Swit
 from ordergate.gateway.redis_link import TIMEOUT_SECONDS, LinkError, RedisLink, connect
 
 POLL_SECONDS: Final = 0.1
+WRITE_SECONDS_MAX: Final = 6 * TIMEOUT_SECONDS
+"""A poll that also writes: connecting, two questions, the poll, then at most three exchanges."""
 READING_SECONDS_MAX: Final = 0.2
 """A slower poll decides, but does not count as fresh: what it read may be as old as it took."""
 SCOPE: Final = ("global", "")
@@ -19,6 +21,7 @@ _GOOD: Final = frozenset({Action.KILL, Action.STAY, Action.OPEN, Action.REWRITE}
 _OWN_KILLS: Final = frozenset(
     {Action.KILL_UNREACHABLE, Action.KILL_RESTARTED, Action.KILL_FOREIGN, Action.KILL_STATE_LOST}
 )
+_FOREIGN: Final = frozenset({Action.KILL_FOREIGN, Action.EXIT_FOREIGN})
 # What these found out has to be judged again before anything else happens.
 _AGAIN: Final = frozenset({Action.BIND, Action.KILL_RESTARTED})
 _log = logging.getLogger("ordergate.kill")
@@ -40,7 +43,9 @@ class KillPoller:
         self._outage = Outage(last_end=self._loop.time())
         self._waiting: list[asyncio.Future[None]] = []
         self.problem = ""
-        """Why Redis cannot be read; empty when it can."""
+        """Why Redis cannot be read or written; empty when it can."""
+        self.foreign = ""
+        """The other install whose kill switch Redis holds, as of the last poll; empty when it is ours."""
 
     async def run(self) -> None:
         """Polls until it is cancelled."""
@@ -59,7 +64,11 @@ class KillPoller:
             began = self._loop.time()
             seen = await self._observe(began)
             action = decide(seen, self._state())
-            await self._carry_out(action, seen)
+            self.foreign = seen.sentinel or "" if action in _FOREIGN else ""
+            if not await self._carry_out(action, seen):
+                return self._count_as_unreadable(began)
+            if seen.readable:
+                self._good()
             if action in _GOOD and self._loop.time() - began <= READING_SECONDS_MAX:
                 self._gateway.kill_reading()
                 waiting, self._waiting = self._waiting, []
@@ -72,9 +81,12 @@ class KillPoller:
         """Waits at most `seconds` for a good reading; whether there was one."""
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(future)
-        done, _ = await asyncio.wait((future,), timeout=seconds)
-        if not done:
-            future.cancel()
+        try:
+            done, _ = await asyncio.wait((future,), timeout=seconds)
+        finally:
+            if not future.done():
+                future.cancel()
+                self._waiting.remove(future)
         return bool(done)
 
     async def activate(self, reason: str, by: str, source: str) -> int:
@@ -95,11 +107,37 @@ class KillPoller:
             try:
                 await self._link.delete_key()
             except LinkError as error:
-                await self._lost(error)
+                await self._lost(error, "written")
                 return self.problem
             if self._gateway.kill_state(*SCOPE) is not None:
                 self._gateway.kill_off(*SCOPE, by, source)
             return ""
+
+    async def adopt(self, by: str) -> str:
+        """Makes the Redis of another install ours, after `redis_foreign`: our sentinel in place of the other one.
+
+        What follows is the table's to say: an active key there kills, and without one the kill in force is written
+        there. Trading stays stopped until somebody clears it. Empty, or why nothing was adopted.
+        """
+        async with self._turn:
+            seen = await self._observe(self._loop.time())
+            if decide(seen, self._state()) is not Action.KILL_FOREIGN or self._link is None or seen.sentinel is None:
+                return self.problem or "redis holds no other install's kill switch: there is nothing to adopt"
+            self._kill_once(Action.KILL_FOREIGN.value)
+            try:
+                adopted = await self._link.replace_sentinel(seen.sentinel, self._gateway.install)
+            except LinkError as error:
+                await self._lost(error, "written")
+                return self.problem
+            if not adopted:
+                return "the sentinel changed in this moment: look again"
+            # What was seen before was another's: an absent key is no operator's DEL.
+            self._active_seen = False
+            if not self._gateway.redis_bound:
+                self._gateway.bind_redis()
+            _log.warning("%s adopted the redis of install %s", by, seen.sentinel)
+        await self.poll()
+        return ""
 
     def _state(self) -> SwitchState:
         return SwitchState(
@@ -123,10 +161,6 @@ class KillPoller:
             await self._lost(error)
             failed_for = self._outage.failed(began, self._loop.time(), allowed)
             return Observation(readable=False, unreadable_seconds=failed_for)
-        self._outage.good(self._loop.time())
-        if self.problem:
-            _log.warning("redis can be read again")
-            self.problem = ""
         meaning, reason, by = read_key(key)
         return Observation(
             readable=True,
@@ -137,8 +171,23 @@ class KillPoller:
             by=by,
         )
 
-    async def _carry_out(self, action: Action, seen: Observation) -> None:
-        """First in memory, then at Redis: a kill is in force before anything can fail."""
+    def _good(self) -> None:
+        """Redis was read, and took what had to be written."""
+        self._outage.good(self._loop.time())
+        if self.problem:
+            _log.warning("redis can be used again")
+            self.problem = ""
+
+    def _count_as_unreadable(self, began: float) -> Action:
+        """A Redis that refuses our writes (a replica, an ACL) is no better than one that cannot be read."""
+        failed_for = self._outage.failed(began, self._loop.time(), WRITE_SECONDS_MAX)
+        action = decide(Observation(readable=False, unreadable_seconds=failed_for), self._state())
+        if action in _OWN_KILLS:
+            self._kill_once(action.value)
+        return action
+
+    async def _carry_out(self, action: Action, seen: Observation) -> bool:
+        """First in memory, then at Redis: a kill is in force before anything can fail. Whether Redis took it."""
         if action in _OWN_KILLS:
             self._kill_once(action.value)
         elif action is Action.KILL:
@@ -153,12 +202,14 @@ class KillPoller:
                 "point REDIS_URL to a server or database of its own"
             )
         if self._link is None:
-            return
+            return True
         self._run_id = self._link.run_id
         try:
             await self._write(action, seen, self._link)
         except LinkError as error:
-            await self._lost(error)
+            await self._lost(error, "written")
+            return False
+        return True
 
     async def _write(self, action: Action, seen: Observation, link: RedisLink) -> None:
         install = self._gateway.install
@@ -195,10 +246,10 @@ class KillPoller:
         if await link.write_key(write_key(killed[1], now, "ordergate")):
             self._active_seen = True
 
-    async def _lost(self, error: LinkError) -> None:
+    async def _lost(self, error: LinkError, what: str = "read") -> None:
         if not self.problem:
-            _log.warning("redis cannot be read: %s", error)
-        self.problem = f"redis cannot be read: {error}"
+            _log.warning("redis cannot be %s: %s", what, error)
+        self.problem = f"redis cannot be {what}: {error}"
         await self._drop()
 
     async def _drop(self) -> None:

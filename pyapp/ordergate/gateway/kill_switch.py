@@ -130,6 +130,8 @@ class _Value(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Value).decode
 _decode_any = msgspec.json.Decoder().decode
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""RecursionError: brackets a thousand deep are JSON, but not a kill switch."""
 
 
 def read_key(value: bytes | None) -> tuple[Key, str, str]:
@@ -138,7 +140,7 @@ def read_key(value: bytes | None) -> tuple[Key, str, str]:
         return Key.ABSENT, "", ""
     try:
         found = _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return _read_loosely(value)
     if not found.active:
         return Key.ABSENT, "", ""
@@ -149,7 +151,7 @@ def _read_loosely(value: bytes) -> tuple[Key, str, str]:
     """`active:false` counts whatever the other members are; anything else that is not as documented kills."""
     try:
         found = _decode_any(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return Key.ACTIVE, "unreadable", "redis"
     if isinstance(found, dict) and found.get("active") is False:
         return Key.ABSENT, "", ""

@@ -21,13 +21,14 @@ from granian.server.embed import Server
 
 from ordergate import _core
 from ordergate.config import Paths, Settings
-from ordergate.gateway import administration
-from ordergate.gateway.admin_socket import AdminSocket, Json
+from ordergate.gateway.admin_socket import AdminSocket
 from ordergate.gateway.changes import Changes
 from ordergate.gateway.durability import Durability
+from ordergate.gateway.kill_administration import live_verbs
 from ordergate.gateway.kill_poller import KillPoller
 from ordergate.gateway.venue_sessions import VenueSessions
-from ordergate.http.app import IN_FLIGHT_MAX, App
+from ordergate.gateway.write_behind_lag import WriteBehindLag
+from ordergate.http.app import CANCELS_IN_FLIGHT_MAX, App
 from ordergate.http.deps import Deps
 from ordergate.persistence import PostgresUnreadable, read_watermark
 
@@ -129,10 +130,11 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
             fatal=fatal,
             client_left=ProtocolClosed,
             newest_seq=gateway.last_seq,
+            write_behind_lag=WriteBehindLag(gateway, paths.worker_status).read,
         )
     )
     venues = VenueSessions(gateway, durability, changes.announce, fatal)
-    admin = AdminSocket(gateway, durability, _live_verbs(gateway, kill), fatal)
+    admin = AdminSocket(gateway, durability, live_verbs(gateway, durability, kill), fatal)
     server = _server(app, settings)
 
     tasks = [
@@ -189,7 +191,7 @@ def _server(app: App, settings: Settings) -> Server:
         websockets=False,
         backlog=4_096,
         # Beyond it connections wait without an answer; requests are shed by the application long before.
-        backpressure=2 * IN_FLIGHT_MAX,
+        backpressure=2 * CANCELS_IN_FLIGHT_MAX,
         log_enabled=False,
         http1_settings=HTTP1Settings(
             header_read_timeout=HEADER_TIMEOUT_MS,
@@ -214,29 +216,6 @@ async def _tick(
         count += 1
         if count % SWEEP_TICKS == 0:
             app.sweep(loop.time())
-
-
-def _live_verbs(gateway: _core.Gateway, kill: KillPoller) -> dict[str, Any]:
-    """The kill verbs of a running gateway: Redis has to agree."""
-
-    async def kill_on(args: Json) -> Json:
-        try:
-            change = administration.convert(args, administration.KillChange)
-        except administration.Refused as refused:
-            return administration.error(*refused.args)
-        return {"ok": {"seq": await kill.activate(change.reason, change.by, "admin")}}
-
-    async def kill_off(args: Json) -> Json:
-        try:
-            change = administration.convert(args, administration.KillChange)
-        except administration.Refused as refused:
-            return administration.error(*refused.args)
-        refusal = await kill.clear(change.by, "admin")
-        if refusal:
-            return administration.error("kill_switch_unreadable", refusal)
-        return {"ok": {"seq": gateway.last_seq}}
-
-    return {"kill.on": kill_on, "kill.off": kill_off}
 
 
 def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

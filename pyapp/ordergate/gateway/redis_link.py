@@ -58,6 +58,15 @@ class RedisLink:
         (written,) = await self._exchange(("SET", SENTINEL, install, "NX"))
         return written is not None
 
+    async def replace_sentinel(self, found: str, install: str) -> bool:
+        """Writes our install id over that of another install, only while that one still stands; whether it did."""
+        _, standing = await self._exchange(("WATCH", SENTINEL), ("GET", SENTINEL))
+        if standing is None or standing.decode("utf-8", "replace") != found:
+            await self._exchange(("UNWATCH",))
+            return False
+        *_, written = await self._exchange(("MULTI",), ("SET", SENTINEL, install), ("EXEC",))
+        return written is not None
+
     async def persist_key(self) -> bool:
         """Takes a time to live off the key, so that a kill cannot end by itself; whether there was one."""
         (removed,) = await self._exchange(("PERSIST", KEY))

@@ -16,6 +16,8 @@ from ordergate.http.problem import Reply
 
 IN_FLIGHT_MAX: Final = 10_000
 """Requests beyond it are shed with 503 `overloaded`."""
+CANCELS_IN_FLIGHT_MAX: Final = 2 * IN_FLIGHT_MAX
+"""The bound for cancels: when everybody is shed, getting out of the market must still work."""
 
 Handler = Callable[[Deps, Bodies, Request], Awaitable[Reply]]
 Route = tuple[dict[str, Handler], frozenset[str]]
@@ -43,7 +45,7 @@ _log = logging.getLogger("ordergate.http")
 class App:
     """Made by the gateway process with its Deps; granian calls `__rsgi__`."""
 
-    __slots__ = ("_bodies", "_counter", "_deps", "_id_prefix", "_limit", "in_flight", "shed")
+    __slots__ = ("_bodies", "_cancel_limit", "_counter", "_deps", "_id_prefix", "_limit", "in_flight", "shed")
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
@@ -52,8 +54,10 @@ class App:
         self._id_prefix = os.urandom(4).hex() + "-"
         self._counter = itertools.count(1)
         self._limit = IN_FLIGHT_MAX
+        self._cancel_limit = CANCELS_IN_FLIGHT_MAX
         self.in_flight = 0
         self.shed = 0
+        deps.load = lambda: (self.in_flight, self.shed)
 
     async def __rsgi__(self, scope: Scope, proto: HttpProtocol) -> None:
         headers = scope.headers
@@ -61,7 +65,7 @@ class App:
         if request_id is None or _sane_request_id(request_id) is None:
             request_id = self._id_prefix + str(next(self._counter))
         path = scope.path
-        if self.in_flight >= self._limit and path not in _ALWAYS:
+        if self.in_flight >= self._limit and path not in _ALWAYS and self._sheds(scope.method):
             self.shed += 1
             code = "shutting_down" if self._deps.stopping else "overloaded"
             proto.response_bytes(*problem.reply(code, request_id))
@@ -95,13 +99,17 @@ class App:
         finally:
             self.in_flight -= 1
 
+    def _sheds(self, method: str) -> bool:
+        """Whether a request is shed, now that the ordinary bound is reached."""
+        return method != "DELETE" or self.in_flight >= self._cancel_limit
+
     def sweep(self, now: float) -> None:
         """Once a second, with monotonic seconds: ends bodies that take too long."""
         self._bodies.sweep(now)
 
     def stop(self) -> None:
         """From now on every new request is refused with 503 `shutting_down`; half-read bodies end at once."""
-        self._limit = 0
+        self._limit = self._cancel_limit = 0
         self._deps.stopping = True
         self._bodies.end_all()
 

@@ -26,9 +26,11 @@ class Durability(Protocol):
 
 
 class Headers(Protocol):
-    """Request headers, names in lower case."""
+    """Request headers, names in lower case. Values that are not ASCII are left out, their names are not."""
 
+    def __contains__(self, key: str) -> bool: ...
     def get(self, key: str, default: Any = None) -> Any: ...
+    def get_all(self, key: str) -> list[str]: ...
 
 
 class Scope(Protocol):
@@ -48,7 +50,6 @@ class HttpProtocol(Protocol):
     """RSGI's handle on one exchange."""
 
     async def __call__(self) -> bytes: ...
-    def __aiter__(self) -> Any: ...
     def response_bytes(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None: ...
 
 
@@ -68,6 +69,10 @@ class Deps:
     """What the server raises when the client has closed the connection."""
     newest_seq: int
     """Highest sequence that `place` has returned (at first: the journal's last): a lower one is a repeat."""
+    write_behind_lag: Callable[[], tuple[int, float] | None] = lambda: None
+    """Records and seconds that Postgres is behind; None when that is not known."""
+    load: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Requests in flight, and those shed so far: the application's own figures, filled in by it."""
     stopping: bool = False
     """New requests are refused, and waits that are only a courtesy end."""
 

@@ -28,12 +28,28 @@ async def health(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def metrics(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /metrics: Prometheus text; the hot counters are rendered by the engine."""
-    return 200, [_METRICS_TYPE, ("x-request-id", request.id), NO_STORE], deps.gateway.metrics()
+    in_flight, shed = deps.load()
+    lines = [
+        _metric("http_requests_in_flight", "gauge", "Requests that are being answered.", in_flight),
+        _metric("http_requests_shed_total", "counter", "Requests refused because too many were in flight.", shed),
+    ]
+    lag = deps.write_behind_lag()
+    if lag is not None:
+        lines += [
+            _metric("write_behind_lag_records", "gauge", "Journal records that Postgres does not hold yet.", lag[0]),
+            _metric("write_behind_lag_seconds", "gauge", "Time since Postgres last held every record.", lag[1]),
+        ]
+    body = deps.gateway.metrics() + "".join(lines).encode()
+    return 200, [_METRICS_TYPE, ("x-request-id", request.id), NO_STORE], body
 
 
 async def openapi_document(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /openapi.json."""
     return 200, [JSON, ("x-request-id", request.id)], openapi.document()
+
+
+def _metric(name: str, kind: str, meaning: str, value: float) -> str:
+    return f"# HELP ordergate_{name} {meaning}\n# TYPE ordergate_{name} {kind}\nordergate_{name} {value}\n"
 
 
 def judge(status: dict[str, int | str | bool | None], *, stalled: bool, stopping: bool) -> Health:

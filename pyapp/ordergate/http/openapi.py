@@ -8,6 +8,13 @@ import msgspec
 from ordergate.http import schemas
 from ordergate.http.problem import TABLE
 
+_BODILESS: Final = "headers_too_large"
+"""Refused by the HTTP server itself, before there is a request that could be answered."""
+_FRAMING: Final = (
+    "Every problem is an RFC 9457 document with a stable `code`, except those of framing, which the HTTP server "
+    "refuses itself: a request that is no HTTP/1.1 or has a bad Content-Length gets a bare 400, too many or too large "
+    "headers get a bare 431. Both come without a body and end the connection."
+)
 _AUTH: Final = ("unauthorized", "forbidden", "rate_limited")
 _ALWAYS: Final = (
     "not_found",
@@ -27,6 +34,7 @@ _PLACE: Final = (
     "request_timeout",
     "request_in_progress",
     "client_order_id_in_use",
+    "length_required",
     "body_too_large",
     "unsupported_media_type",
     "idempotency_key_reused",
@@ -40,6 +48,7 @@ _PLACE: Final = (
     "killed",
     "kill_switch_unreadable",
     "venue_unavailable",
+    "answer_unreadable",
 )
 _READ: Final = (*_AUTH, "invalid_parameter", "flush_stalled")
 _CANCEL: Final = (*_AUTH, "invalid_parameter", "already_filled", "already_ended")
@@ -86,6 +95,9 @@ def _problems(codes: tuple[str, ...]) -> Json:
         headers = {"X-Request-Id": _ref("headers", "RequestId")}
         if any(TABLE[code].retry_after_s is not None for code in members):
             headers["Retry-After"] = _ref("headers", "RetryAfter")
+        if members == [_BODILESS]:
+            responses[str(status)] = {"description": described + ". Comes without a body."}
+            continue
         responses[str(status)] = {
             "description": described,
             "headers": headers,
@@ -142,7 +154,7 @@ def _paths() -> Json:
         (*_READ, "invalid_cursor"),
         parameters=[
             _query("cursor", "From the `Link` header of the page before.", {"type": "string"}),
-            _query("limit", "Orders on one page.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+            _query("limit", "Orders on one page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
             _query("symbol", "Only this instrument.", {"type": "string"}),
             _query("status", "Only this status.", statuses),
         ],
@@ -240,6 +252,7 @@ def build() -> Json:
             "title": "Ordergate",
             "version": "1",
             "summary": "Places crypto orders durably, sends them at most once, books every fill exactly once.",
+            "description": _FRAMING,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "This gateway"}],

@@ -10,7 +10,7 @@ import msgspec
 from ordergate import _core
 from ordergate.http import problem
 from ordergate.http.body import Bodies
-from ordergate.http.deps import Answer, Deps, Request
+from ordergate.http.deps import Answer, Deps, Headers, Request
 from ordergate.http.problem import Reply
 
 JSON: Final = ("content-type", "application/json")
@@ -21,6 +21,9 @@ READ_SECONDS_MAX: Final = 1.0
 PREFER_SECONDS_MAX: Final = 30
 _RECHECK_SECONDS: Final = 1.0
 _WAITING: Final = frozenset({"PENDING_NEW", "SUBMITTED"})
+_ENDED: Final = frozenset({"already_filled", "already_ended"})
+_UNUSABLE_KEY: Final = "\n"
+"""No Idempotency-Key: the engine refuses it with `idempotency_key_invalid` in its turn, after the API key."""
 
 _wait_preference = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE).search
 
@@ -41,10 +44,15 @@ async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     media_type = get("content-type")
     if media_type is not None and media_type != "application/json" and not _is_json(media_type):
         return problem.reply("unsupported_media_type", request.id, f"Content-Type is {media_type[:100]!r}.")
+    authorization = get("authorization")
+    if authorization is None:
+        # Strangers do not get to hold a place while their body does not come.
+        return problem.reply("unauthorized", request.id, headers=[problem.CLOSE])
     body = await bodies.read(request.headers, request.proto)
     if isinstance(body, tuple):
         return problem.reply(body[0], request.id, body[1])
-    authorization, key = get("authorization"), get("idempotency-key")
+    keys = request.headers.get_all("idempotency-key")
+    key = keys[0] if len(keys) == 1 else _one_key(keys, request.headers)
     newest = deps.newest_seq
     answer = deps.gateway.place(authorization, key, request.id, body)
     if not isinstance(answer, tuple):
@@ -82,6 +90,9 @@ async def cancel(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """DELETE /api/v1/orders/{id}: 202 while it is being canceled, 200 when it already was."""
     answer = deps.gateway.cancel(request.headers.get("authorization"), request.segment)
     if not isinstance(answer, tuple):
+        if answer.code in _ENDED:
+            # The refusal tells a fact, the fill say: no fact is shown before it is durable.
+            await deps.durability.wait(deps.gateway.last_seq)
         return refuse(answer, request.id)
     status, seq, payload = answer
     if seq > deps.durability.durable:
@@ -152,6 +163,16 @@ async def _follow(deps: Deps, authorization: str | None, stored: bytes, seconds:
             return view
         await deps.order_change(order_id, min(left, _RECHECK_SECONDS))
     return view
+
+
+def _one_key(keys: list[str], headers: Headers) -> str | None:
+    """The Idempotency-Key where there is not exactly one readable value: none, an unreadable one, or several.
+
+    One readable value beside an unreadable one counts as given once: granian does not tell that there were two.
+    """
+    if not keys:
+        return _UNUSABLE_KEY if "idempotency-key" in headers else None
+    return keys[0] if len(set(keys)) == 1 else _UNUSABLE_KEY
 
 
 def _is_json(media_type: str) -> bool:

@@ -44,6 +44,7 @@ TABLE: Final[dict[str, Row]] = {
     "client_order_id_in_use": Row(409, "A working order has this clientOrderId"),
     "already_filled": Row(409, "The order is filled"),
     "already_ended": Row(409, "The order has ended"),
+    "length_required": Row(411, "The body must come with a Content-Length, not in chunks"),
     "body_too_large": Row(413, "The body is larger than 64 KiB"),
     "unsupported_media_type": Row(415, "The body must be application/json"),
     "idempotency_key_reused": Row(422, "Another request was made with this Idempotency-Key"),
@@ -73,6 +74,7 @@ INTERNAL: Final[dict[str, str]] = {"kill_switch_stale": "kill_switch_unreadable"
 _EXTRA: Final[dict[str, Headers]] = {
     "unauthorized": [("www-authenticate", 'Bearer realm="ordergate"')],
     "request_timeout": [CLOSE],
+    "length_required": [CLOSE],
     "body_too_large": [CLOSE],
     "headers_too_large": [CLOSE],
     "shutting_down": [CLOSE],

@@ -70,10 +70,15 @@ def status(dsn: str) -> Status:
 
 
 def migrations_directory() -> Path:
-    """Package data in an installed wheel, the repository's own directory in a source tree."""
-    here = Path(__file__).resolve()
-    packaged = here.parents[1] / "migrations"
-    return packaged if packaged.is_dir() else here.parents[3] / "migrations"
+    """The repository's own directory in a source tree, package data in an installed wheel."""
+    return migrations_beside(Path(__file__).resolve().parents[1])
+
+
+def migrations_beside(package: Path) -> Path:
+    """An editable install leaves a copy inside the package: the files that people edit win over it."""
+    repository = package.parents[1]
+    own = repository / "migrations"
+    return own if (repository / "Cargo.toml").is_file() and own.is_dir() else package / "migrations"
 
 
 def load_migrations(directory: Path) -> list[Migration]:

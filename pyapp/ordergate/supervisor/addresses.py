@@ -52,6 +52,12 @@ def kept(file: Path) -> Addresses | None:
         return None
 
 
+def exported_data_dir(environment: Mapping[str, str]) -> bool:
+    """Whether ORDERGATE_DATA_DIR is what `ordergate env` exported, and not a choice of the person's."""
+    data, mark = environment.get("ORDERGATE_DATA_DIR"), environment.get(MARK)
+    return bool(data and mark) and os.path.realpath(str(data)) == os.path.realpath(str(mark))
+
+
 def own_environment(environment: Mapping[str, str], data: Path) -> dict[str, str]:
     """The environment as `up` should see it: without what `ordergate env` exported for this data directory.
 
@@ -71,7 +77,7 @@ def own_environment(environment: Mapping[str, str], data: Path) -> dict[str, str
         if marked != data:
             raise ForeignUrls(
                 f"{name} was exported by `ordergate env` for {marked}, and this is {data}: open a new shell, or "
-                f"`unset DATABASE_URL REDIS_URL {MARK}`"
+                f"`unset DATABASE_URL REDIS_URL ORDERGATE_DATA_DIR ORDERGATE_TOKEN {MARK}`"
             )
         del result[name]
     return result

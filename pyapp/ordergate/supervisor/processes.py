@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +113,12 @@ class Household:
         finally:
             stop.cancel()
 
+    def pid(self, name: str) -> int | None:
+        """The process of that child; None while there is none."""
+        running = self.running.get(name)
+        process = running.process if running else None
+        return process.pid if process is not None and process.returncode is None else None
+
     def kill(self, name: str, why: str) -> None:
         """Ends a child that does not answer; it is started again like any that died."""
         process = self.running[name].process
@@ -127,7 +134,7 @@ class Household:
             if name in self.running:
                 await self._stop_one(self.running[name], begun)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        leftovers.remember(self.memory, [])
+        self._remember()
 
     async def _stop_one(self, running: Running, begun: float) -> None:
         process = running.process
@@ -156,8 +163,12 @@ class Household:
             try:
                 code = await self._live_once(running)
             except OSError as error:
-                self.fail(1, f"{child.name} cannot be started: {error}")
-                return
+                if self.stopping.is_set() or not self.settled:
+                    self.fail(1, f"{child.name} cannot be started: {error}")
+                    return
+                # No process or no disk space at the moment: no reason to stop those that run.
+                await self._back_off(running, f"cannot be started: {error}")
+                continue
             if self.stopping.is_set():
                 return
             if time.monotonic() - begun > STEADY_S:
@@ -167,13 +178,16 @@ class Household:
             if (code in child.fatal_codes and (child.essential or not self.settled)) or hopeless:
                 self.fail(code if code > 0 else 1, f"{child.name} {ending(code)}:\n{tail(child.log)}")
                 return
-            pause = BACK_OFF_S[min(running.restarts, len(BACK_OFF_S) - 1)]
-            running.restarts += 1
-            self.say(f"{child.name} {ending(code)}; starting it again in {pause} s (see {child.log})")
-            try:
-                await asyncio.wait_for(self.stopping.wait(), pause)
-            except TimeoutError:
-                pass
+            await self._back_off(running, ending(code))
+
+    async def _back_off(self, running: Running, what: str) -> None:
+        pause = BACK_OFF_S[min(running.restarts, len(BACK_OFF_S) - 1)]
+        running.restarts += 1
+        self.say(f"{running.child.name} {what}; starting it again in {pause} s (see {running.child.log})")
+        try:
+            await asyncio.wait_for(self.stopping.wait(), pause)
+        except TimeoutError:
+            pass
 
     async def _live_once(self, running: Running) -> int:
         child = running.child
@@ -211,7 +225,8 @@ class Household:
                 started = leftovers.start_time(running.process.pid)
                 if started is not None:
                     alive.append(leftovers.Started(name, running.process.pid, started))
-        leftovers.remember(self.memory, alive)
+        with suppress(OSError):  # a full disk: the kernel ends our children with us all the same
+            leftovers.remember(self.memory, alive)
 
 
 async def spawn(child: Child) -> asyncio.subprocess.Process:

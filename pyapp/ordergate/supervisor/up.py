@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from ordergate.supervisor import (
 )
 from ordergate.supervisor.addresses import Address, Addresses
 from ordergate.supervisor.announcement import announcement
+from ordergate.supervisor.patience import FileWatch, VenueWatch
 from ordergate.supervisor.processes import Child, Household
 
 EXIT_OK: Final = 0
@@ -37,8 +39,10 @@ EXIT_USAGE: Final = 2
 WATCH_EVERY_S: Final = 1.0
 SILENT_GATEWAY: Final = 5
 """Health questions in a row without any answer (each waits 2 s) after which a gateway counts as hung."""
-LOST_VENUE: Final = 3
-"""In a row: the gateway has ended the venue's session, and the process that held it is still there."""
+VENUE_OPENS_S: Final = 15.0
+"""Within this time of its start a venue has a session: then the gateway, which waits 3 s, sees whether it lives."""
+WORKER_WRITES_S: Final = 30.0
+"""The worker writes its status twice a second."""
 SLOW_START_S: Final = 5.0
 
 
@@ -72,6 +76,9 @@ PLAN: Final = Plan(table.own_processes, _all_scopes, _migrate)
 def run(data_dir: str | os.PathLike[str], chosen: Mapping[str, str], plan: Plan = PLAN) -> int:
     """Runs until it is told to stop; the exit code. `chosen`: settings from the command line, by environment name."""
     os.umask(0o077)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job inherits this; the stop that we promise must not be lost before the loop listens.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     paths = Paths(data_dir)
     with ExitStack() as held:
         try:
@@ -168,8 +175,9 @@ async def _live(paths: Paths, settings: Settings, found: Found, children: list[C
 
 async def _start_and_watch(paths: Paths, settings: Settings, found: Found, household: Household, plan: Plan) -> None:
     slow = asyncio.get_running_loop().call_later(SLOW_START_S, _tell_slow, paths, household)
+    venue = VenueWatch(VENUE_OPENS_S)
     try:
-        ready = await _start(paths, settings, found, household, plan)
+        ready = await _start(paths, settings, found, household, plan, venue)
     finally:
         slow.cancel()
     if ready is None:
@@ -178,7 +186,7 @@ async def _start_and_watch(paths: Paths, settings: Settings, found: Found, house
     addresses.keep(paths.servers, found.addresses)
     with suppress(OSError):  # whoever reads our output may have gone
         print(announcement(paths, found.addresses, ready.token), flush=True)
-    await _watch(paths, settings, household)
+    await _watch(paths, settings, household, venue)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -187,7 +195,9 @@ class Ready(msgspec.Struct, frozen=True):
     token: str | None
 
 
-async def _start(paths: Paths, settings: Settings, found: Found, household: Household, plan: Plan) -> Ready | None:
+async def _start(
+    paths: Paths, settings: Settings, found: Found, household: Household, plan: Plan, venue: VenueWatch
+) -> Ready | None:
     """Everything up to READY; None when the stop came first."""
     servers = [child.name for child in found.servers]
     if "valkey" in servers:
@@ -210,6 +220,7 @@ async def _start(paths: Paths, settings: Settings, found: Found, household: Hous
         answer = await health.ask(settings.http.host, settings.http.port)
         if answer is not None and answer.ready:
             return Ready(token)
+        _judge_venue(household, venue, answer)
         await asyncio.sleep(0.05)
     return None
 
@@ -237,31 +248,35 @@ async def _bring_up_to_date(database: Address, plan: Plan) -> None:
         _say(f"the database does not answer ({error or type(error).__name__}): starting without it")
 
 
-async def _watch(paths: Paths, settings: Settings, household: Household) -> None:
-    """Silence is as bad as death: a gateway that answers no question, or a venue that lost its session and lives on."""
-    silent, lost = 0, 0
-    connected: int | None = None
+async def _watch(paths: Paths, settings: Settings, household: Household, venue: VenueWatch) -> None:
+    """Silence is as bad as death: a gateway that answers no question, a venue without a session, a frozen worker."""
+    silent = 0
+    worker = FileWatch(paths.worker_status, WORKER_WRITES_S)
     while True:
         await asyncio.sleep(WATCH_EVERY_S)
         for running in household.running.values():
             logs.trim(running.child.log)
+        if worker.frozen(household.pid("worker"), time.monotonic()):
+            household.kill("worker", "is frozen")
         if not household.running["gateway"].ready.is_set():
-            silent = lost = 0
+            silent = 0
+            venue.rest()
             continue
         answer = await health.ask(settings.http.host, settings.http.port)
         silent = silent + 1 if answer is None else 0
         if silent >= SILENT_GATEWAY:
             household.kill("gateway", "has not answered for some seconds")
             silent = 0
-        venue = household.running.get("venue")
-        pid = venue.process.pid if venue and venue.process and venue.process.returncode is None else None
-        if answer is not None and not health.lost_venue(answer):
-            connected, lost = pid, 0
-        elif answer is not None and pid is not None and pid == connected:
-            lost += 1
-            if lost >= LOST_VENUE:
-                household.kill("venue", "is silent")
-                lost = 0
+        _judge_venue(household, venue, answer)
+
+
+def _judge_venue(household: Household, venue: VenueWatch, answer: health.Health | None) -> None:
+    if answer is None:
+        venue.rest()
+        return
+    complaint = venue.complaint(household.pid("venue"), health.lost_venue(answer), time.monotonic())
+    if complaint is not None:
+        household.kill("venue", complaint)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import structlog
 
 from ordergate import _core
 from ordergate.config import Paths, Settings
+from ordergate.observability.log import configure
 from ordergate.venues import kill_reading, link, prices
 from ordergate.venues.instruments import Listing, folded_listings, shipped_listings
 from ordergate.venues.paper import matching, session
@@ -29,6 +30,7 @@ log = structlog.get_logger("ordergate.venues")
 
 def run(name: str, settings: Settings, paths: Paths) -> int:
     """Runs the venue `name` until its session ends; its exit code."""
+    configure(settings.log.level)
     if name != session.VENUE:
         return _refused(f"unknown venue {name!r}: this build has {session.VENUE}")
     try:

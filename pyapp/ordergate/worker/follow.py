@@ -108,7 +108,7 @@ async def _write_on(
             stop_by = stop_by or time.monotonic() + DRAIN_S
             if time.monotonic() > stop_by:
                 return
-        batch = follower.poll_rows(BATCH_RECORDS)
+        batch = follower.poll_rows(_batch_size(follower, snapshot, stop))
         if batch is not None:
             follower.hash_agreed_seq()  # raises when our fold is not the gateway's: then these rows are not true either
             if not await _written(writer, batch, progress, stop):
@@ -200,11 +200,19 @@ async def _reach(follower: Follower, seq: int, progress: Progress, stop: asyncio
     return True
 
 
+def _due(follower: Follower, last: SnapshotClock) -> bool:
+    return time.monotonic() - last.at_s >= SNAPSHOT_EVERY_S and follower.seq - last.seq >= SNAPSHOT_RECORDS
+
+
+def _batch_size(follower: Follower, last: SnapshotClock, stop: asyncio.Event) -> int:
+    """Chunk by chunk while a snapshot is due, until one ends with a state hash; not at the price of falling behind."""
+    behind = follower.committed_seq() - follower.seq
+    return 1 if _due(follower, last) and behind <= BATCH_RECORDS and not stop.is_set() else BATCH_RECORDS
+
+
 def _snapshot_if_due(follower: Follower, snapshots: Path, last: SnapshotClock, progress: Progress) -> None:
-    """Writes a snapshot where our own state hash has agreed with the gateway's since the last one."""
-    if time.monotonic() - last.at_s < SNAPSHOT_EVERY_S or follower.seq - last.seq < SNAPSHOT_RECORDS:
-        return
-    if follower.hash_agreed_seq() <= last.seq:
+    """Writes a snapshot only where our own state hash has agreed with the gateway's: at that record and no other."""
+    if not _due(follower, last) or follower.seq != follower.hash_agreed_seq():
         return
     last.at_s = time.monotonic()
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvloop
 
+from ordergate.observability.log import configure
 from ordergate.persistence.connection import describe, watch
 from ordergate.persistence.watermark import NOTHING_YET
 from ordergate.persistence.write_behind import Writer
@@ -32,6 +33,7 @@ def run(settings: "Settings", paths: "Paths") -> int:
 
     Waits while Postgres is down or refuses, also at the start.
     """
+    configure(settings.log.level)
     if settings.postgres.url is None:
         _log.error("no Postgres is configured: set DATABASE_URL, or start with `ordergate up`")
         return EXIT_USAGE
@@ -41,7 +43,7 @@ def run(settings: "Settings", paths: "Paths") -> int:
         return EXIT_USAGE
     try:
         work = work_until_signal(
-            settings.postgres.url, paths.journal, paths.snapshots, paths.run / "worker.json", _open_follower
+            settings.postgres.url, paths.journal, paths.snapshots, paths.worker_status, _open_follower
         )
         return uvloop.run(work)
     finally:

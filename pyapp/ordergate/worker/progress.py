@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -64,13 +65,16 @@ def rendered(progress: Progress, portfolio: Portfolio) -> dict[str, object]:
 
 
 def write_status(file: Path, progress: Progress, portfolio: Portfolio) -> None:
-    """Replaces the file. Its modification time is the worker's sign of life. A full disk is not the worker's end."""
+    """Replaces the file. Its modification time is the worker's sign of life, also on a full disk."""
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         fresh.write_bytes(orjson.dumps(rendered(progress, portfolio)))
         fresh.replace(file)
     except OSError:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.utime(file)
 
 
 async def keep_status(file: Path, progress: Progress, portfolio: Portfolio, stop: asyncio.Event) -> None:
