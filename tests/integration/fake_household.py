@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ordergate.config import Paths
 from ordergate.supervisor import administration, up
-from ordergate.supervisor.processes import Child
+from ordergate.supervisor.processes import Child, Household
 from ordergate.supervisor.table import STOP_BY_S
 
 SCOPES = ["read", "trade"]
@@ -131,6 +132,12 @@ async def no_migration(url: str) -> None:
     await connection.close()
 
 
+def early_stop(*arguments: Any) -> Household:
+    """A Ctrl-C after the event loop's start, before the supervisor's own handlers are there."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return Household(*arguments)
+
+
 def main(arguments: list[str]) -> int:
     if arguments[0] in ("gateway", "venue", "worker"):
         name, data, port = arguments
@@ -140,6 +147,8 @@ def main(arguments: list[str]) -> int:
     data, port = arguments
     if os.environ.get("FAKE_IMPATIENT"):
         up.WATCH_EVERY_S, up.SILENT_GATEWAY = 0.2, 1  # type: ignore[misc]
+    if os.environ.get("FAKE_EARLY_STOP"):
+        up.Household = early_stop  # type: ignore[assignment, misc]
     chosen = {"ORDERGATE_HTTP__PORT": port}
     try:
         return up.run(data, chosen, up.Plan(rows, lambda: SCOPES, no_migration))

@@ -325,6 +325,14 @@ def test_a_stop_at_any_moment_of_the_first_start(start: Start, after_s: float) -
     again.ready()
 
 
+def test_a_stop_before_the_event_loop_knows_its_signals(start: Start) -> None:
+    up = start(FAKE_EARLY_STOP="1")
+    out, err = up.process.communicate(timeout=20)
+    assert (up.process.returncode, out) == (0, "")
+    assert "SIGINT: stopping" in err
+    assert up.remains() == []
+
+
 def test_a_deep_path(start: Start, place: Path) -> None:
     deep = place / ("deep " + "x" * 90) / ("yÿ" * 20)
     deep.mkdir(parents=True)

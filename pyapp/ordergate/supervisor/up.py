@@ -44,6 +44,7 @@ VENUE_OPENS_S: Final = 15.0
 WORKER_WRITES_S: Final = 30.0
 """The worker writes its status twice a second."""
 SLOW_START_S: Final = 5.0
+STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class Refused(Exception):
@@ -105,6 +106,9 @@ def run(data_dir: str | os.PathLike[str], chosen: Mapping[str, str], plan: Plan 
         urls = found.addresses.postgres.own_url, found.addresses.redis.own_url
         child_environment = table.environment(environment, *urls)
         children = [*found.servers, *plan.own_processes(paths, child_environment)]
+        # Kept back until `_live` can take them: a Ctrl-C that meets asyncio's own handler would cancel the beginning
+        # of a start and wait for ever for what it has begun.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         return asyncio.run(_live(paths, settings, found, children, plan))
 
 
@@ -157,6 +161,7 @@ async def _live(paths: Paths, settings: Settings, found: Found, children: list[C
     hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup
     for number in (signal.SIGINT, signal.SIGTERM, *hangup):
         loop.add_signal_handler(number, asked_to_stop, number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     work = asyncio.create_task(_start_and_watch(paths, settings, found, household, plan))
     stop = asyncio.create_task(household.stopping.wait())
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
