@@ -130,7 +130,7 @@ impl Engine {
     fn check_adjustment(&self, name: &str, mode: Mode, asset: &str, delta: Amount) -> Result<AccountId, Refusal> {
         let account = account_of(&self.state, name)?;
         if !is_asset(asset) {
-            return Err(invalid("asset", "must be 1 to 32 of A-Z 0-9"));
+            return Err(invalid("asset", "must be 1 to 20 of A-Z 0-9"));
         }
         if !self.state.adjustment_fits(account, mode, asset, delta) {
             return Err(invalid("delta", "the balance would be out of range"));

@@ -3,7 +3,7 @@
 use crate::account::{Account, index};
 use crate::engine::{Caller, Decided, Engine, MAX_UNSENT};
 use crate::facts::{CLIENT_CANCEL, KILLED};
-use crate::instrument::Instrument;
+use crate::instrument::{Instrument, unknown_symbol};
 use crate::lifecycle::{self, Effect, Event, Row};
 use crate::lookup::blank_view;
 use crate::order::Order;
@@ -140,8 +140,7 @@ impl Engine {
         reference: Option<Reference>,
     ) -> Result<&Instrument, Refusal> {
         let Some(instrument) = self.state.instrument_by_symbol(&order.symbol) else {
-            let message = format!("{} is not an instrument here", order.symbol);
-            return Err(Refusal::field(refusal::UNKNOWN_SYMBOL, "symbol", message));
+            return Err(unknown_symbol(&order.symbol));
         };
         if !instrument.is_trading() {
             let message = format!("{} is {}", instrument.symbol, instrument.status);

@@ -4,28 +4,9 @@
 //! new members are only ever appended, and only for new record versions.
 
 use crate::record::{CheckResult, Decision, Fill, OrderEvent, Record, Terms};
+use crate::render::push_text;
 use crate::terms::OrderId;
 use std::fmt::{Display, Write as _};
-
-/// Appends `value` as a JSON string.
-fn push_text(out: &mut String, value: &str) {
-    out.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            // NUL and other controls: PostgreSQL's json refuses none of these escapes but \u0000, which no input admits.
-            control if control < ' ' => {
-                let _ = write!(out, "\\u{:04x}", control as u32);
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-}
 
 /// One JSON object being written.
 struct Object<'a> {
