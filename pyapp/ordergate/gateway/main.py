@@ -30,6 +30,7 @@ from ordergate.gateway.venue_sessions import VenueSessions
 from ordergate.gateway.write_behind_lag import WriteBehindLag
 from ordergate.http.app import CANCELS_IN_FLIGHT_MAX, App
 from ordergate.http.deps import Deps
+from ordergate.observability.log import configure
 from ordergate.persistence import PostgresUnreadable, read_watermark
 
 EXIT_OK: Final = 0
@@ -51,7 +52,7 @@ _log = logging.getLogger("ordergate.gateway")
 
 def run(settings: Settings, paths: Paths) -> int:
     """Runs the gateway; its exit code: 0 after a SIGTERM, 2, 70 or 78 as documented in the README."""
-    logging.basicConfig(level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure(settings.log.level)
     host, port = settings.http.host, settings.http.port
     if settings.redis.url is None:
         return _refuse("redis.url is not set: the kill switch needs a Redis (set REDIS_URL)", EXIT_USAGE)

@@ -138,9 +138,9 @@ class Position(Struct, rename="camel"):
     symbol: Symbol
     quantity: Annotated[Decimal, Meta(description="Bought minus sold, in the base asset.")]
     bought_quantity: Decimal
-    bought_quote: Annotated[str, Meta(description="Sum of price times quantity, exact.")]
+    bought_quote: Annotated[str, Meta(description="Sum of the fills' quote amounts, as the venue booked them.")]
     sold_quantity: Decimal
-    sold_quote: Annotated[str, Meta(description="Sum of price times quantity, exact.")]
+    sold_quote: Annotated[str, Meta(description="Sum of the fills' quote amounts, as the venue booked them.")]
 
 
 class Portfolio(Struct, rename="camel"):
