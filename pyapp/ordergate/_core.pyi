@@ -77,6 +77,20 @@ class Gateway:
         """One page, newest first; the last element is the cursor of the next page."""
     def portfolio(self, authorization: str | None) -> Answer | Refusal: ...
     # --- durability
+    def past_order(self, authorization: str | None, facts: bytes, durable_at: int | None) -> Answer | Refusal:
+        """`order` for one that has left memory, from its row's facts. Raises ValueError when they do not decode."""
+    def past_cancel(self, authorization: str | None, facts: bytes, durable_at: int | None) -> Answer | Refusal:
+        """`cancel` for one that has left memory: it had ended."""
+    def awaited_orders(self) -> list[tuple[int, int]]:
+        """(order, sequence that Postgres must hold) of every order that a late trade waits for."""
+    def reload(self, order: int, facts: bytes | None) -> None:
+        """Brings an order back from its row's facts (None: Postgres has no such order); books the trades that waited.
+
+        Raises ValueError when the facts are not that order's."""
+    def reloaded_seqs(self) -> list[int]:
+        """Sequences that Postgres must hold before each order that came back may leave again."""
+    def release(self, watermark: int) -> None:
+        """Lets go of the orders that had come back, as far as Postgres holds them."""
     def wake_fd(self) -> int:
         """An eventfd that becomes readable after each flush."""
     def drain(self) -> int:

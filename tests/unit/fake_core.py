@@ -29,6 +29,9 @@ class Gateway:
         self.records: list[tuple[Any, ...]] = []
         self.stored: dict[str, tuple[int, int, bytes, bytes]] = {}
         self.by_id: dict[str, dict[str, Any]] = {}
+        self.left: set[str] = set()
+        self.awaited: dict[int, int] = {}
+        self.reloaded: list[int] = []
         self.refuse_place: Callable[[], Refusal | None] = lambda: None
         self.readings = 0
         self.killed: tuple[int, str, int] | None = None
@@ -101,6 +104,8 @@ class Gateway:
         return status, seq, answer
 
     def cancel(self, authorization: str | None, order_id: str) -> Any:
+        if order_id in self.left:
+            return Refusal("order_left")
         if order_id not in self.by_id:
             return Refusal("not_found", f"No order {order_id}.")
         if self.by_id[order_id]["status"] == "FILLED":
@@ -110,9 +115,34 @@ class Gateway:
     def order(self, authorization: str | None, order_id: str) -> Any:
         if authorization != "Bearer good":
             return Refusal("unauthorized")
+        if order_id in self.left:
+            return Refusal("order_left")
         if order_id not in self.by_id:
             return Refusal("not_found", f"No order {order_id}.")
         return 200, self.last_seq, json.dumps(self.by_id[order_id]).encode()
+
+    def past_order(self, authorization: str | None, facts: bytes, durable_at: int | None) -> Any:
+        return (200, 0, facts) if authorization == "Bearer good" else Refusal("not_found")
+
+    def past_cancel(self, authorization: str | None, facts: bytes, durable_at: int | None) -> Any:
+        return Refusal("already_filled") if b"FILLED" in facts else self.past_order(authorization, facts, durable_at)
+
+    def awaited_orders(self) -> list[tuple[int, int]]:
+        return list(self.awaited.items())
+
+    def reload(self, order: int, facts: bytes | None) -> None:
+        if facts == b"bad":
+            raise ValueError("facts that do not decode")
+        self.append("RELOAD", order, facts)
+        del self.awaited[order]
+        self.reloaded.append(self.last_seq)
+
+    def reloaded_seqs(self) -> list[int]:
+        return self.reloaded
+
+    def release(self, watermark: int) -> None:
+        self.append("RELEASE", watermark)
+        self.reloaded = [seq for seq in self.reloaded if seq > watermark]
 
     def orders(
         self, authorization: str | None, cursor: str | None, limit: str | None, symbol: str | None, status: str | None
@@ -243,7 +273,7 @@ def install() -> None:
         module: Any = types.ModuleType("ordergate._core")
         for name in ("JournalRefused", "JournalLocked", "JournalFailed", "EnginePoisoned", "FollowerStopped"):
             setattr(module, name, type(name, (Exception,), {}))
-        module.FOLD_VERSION = 1
+        module.FOLD_VERSION = 2
         module.Refusal = Refusal
         module.Gateway = Gateway
         sys.modules["ordergate._core"] = module

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ordergate._core import FOLD_VERSION
 from ordergate.gateway import venue_sessions
 from ordergate.gateway.durability import Durability
 from ordergate.gateway.venue_sessions import VenueSessions
@@ -42,7 +43,7 @@ def frame(body: bytes) -> bytes:
     return struct.pack("<I", len(body)) + body
 
 
-def hello(venue: str = "paper", fold: int = 1) -> bytes:
+def hello(venue: str = "paper", fold: int = FOLD_VERSION) -> bytes:
     return frame(encode(["HELLO", venue, "PAPER", 77, fold]))
 
 
@@ -130,7 +131,7 @@ async def test_a_peer_that_does_not_read_is_never_waited_for() -> None:
 async def test_what_is_not_a_venue_is_closed() -> None:
     async with serving() as (gateway, path, _):
         for first in (
-            hello(fold=2),
+            hello(fold=FOLD_VERSION + 1),
             hello("nowhere"),
             frame(encode(["HALLO", "paper", "PAPER", 1, 1])),
             frame(b"\xc1"),

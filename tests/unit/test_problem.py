@@ -15,6 +15,7 @@ RETRY_CODES = {
     "flush_stalled": "1",
     "overloaded": "1",
     "answer_unreadable": "1",
+    "history_unavailable": "1",
     "shutting_down": "5",
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ordergate._core import FOLD_VERSION
 from ordergate.config import Paths, Settings
 from ordergate.config.settings import Log, Paper, Redis
 from ordergate.venues import link, main
@@ -128,7 +129,7 @@ def test_it_greets_prices_beats_and_stops_on_sigterm(paths: Paths) -> None:
 
     code, said = with_gateway(paths, play)
     assert code == 0
-    assert said[0] == ["HELLO", "paper", "PAPER", os.getpid(), 1]
+    assert said[0] == ["HELLO", "paper", "PAPER", os.getpid(), FOLD_VERSION]
     prices = {report[1]: report[2:5] for report in said if report[0] == "PRICE"}
     assert prices["BTCUSDT"] == ["39499.99", "39500", "39499.99"]
 

@@ -215,6 +215,8 @@ impl Gateway {
         dict.set_item("illegalEvents", counters.illegal)?;
         dict.set_item("parked", counters.parked)?;
         dict.set_item("alarms", counters.alarms)?;
+        dict.set_item("ordersLeft", counters.left)?;
+        dict.set_item("lateFillsWaiting", state.late_fill_count())?;
         dict.set_item("droppedReports", self.engine.dropped_reports())?;
         dict.set_item("duplicateReports", self.engine.duplicate_reports())?;
         Ok(dict)
@@ -255,6 +257,18 @@ impl Gateway {
             counters.parked,
         );
         put("alarms_total", "counter", "Alarms of the fold.", counters.alarms);
+        put(
+            "orders_left_total",
+            "counter",
+            "Ended orders that have left memory.",
+            counters.left,
+        );
+        put(
+            "late_fills_waiting",
+            "gauge",
+            "Trades that wait for an order that has left memory.",
+            state.late_fill_count() as u64,
+        );
         put(
             "reports_dropped_total",
             "counter",

@@ -6,6 +6,7 @@ mod follower;
 mod gateway;
 mod refusal;
 mod requests;
+mod retention;
 mod rows;
 mod start;
 mod table;

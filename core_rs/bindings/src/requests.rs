@@ -6,8 +6,9 @@ use ordergate_core::engine::{Caller, Submitted};
 use ordergate_core::order::Order;
 use ordergate_core::record::Record;
 use ordergate_core::refusal::{self, Refusal};
-use ordergate_core::render;
-use ordergate_core::terms::{OrdStatus, OrderId, Scope, Seq};
+use ordergate_core::render::{self, OrderView};
+use ordergate_core::state::State;
+use ordergate_core::terms::{AccountId, Nanos, OrdStatus, OrderId, Scope, Seq};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sha2::{Digest, Sha256};
@@ -19,7 +20,7 @@ const PAGE_DEFAULT: usize = 100;
 const SCAN_MAX: usize = 10_000;
 
 /// (status, sequence to wait for, body)
-type Answer<'py> = (u16, Seq, Bound<'py, PyBytes>);
+pub type Answer<'py> = (u16, Seq, Bound<'py, PyBytes>);
 /// An answer, or a refusal as a value.
 type Answered<'py> = Result<Answer<'py>, PyRefusal>;
 
@@ -42,14 +43,8 @@ fn either<'py>(answered: Answered<'py>) -> Either<Answer<'py>, PyRefusal> {
 impl Gateway {
     /// Who asks: `Bearer <token>`, looked up by the SHA-256 of the token, so that comparing leaks nothing.
     fn caller(&mut self, authorization: Option<&str>, needed: Scope) -> Result<Caller, Refusal> {
-        let token = authorization
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .unwrap_or_default();
         let now = self.clock.now();
-        self.engine
-            .authorize(&Sha256::digest(token.as_bytes()).into(), needed, now)
+        self.engine.authorize(&token_hash(authorization), needed, now)
     }
 
     /// A sequence to wait for, 0 when it is durable.
@@ -63,9 +58,14 @@ impl Gateway {
     }
 
     fn push_order(&self, out: &mut String, order: &Order) {
-        let mut view = self.engine.state().view(order);
-        view.durable_at = self.journal.sealed_at(order.id);
-        render::order_json(out, &view);
+        let durable_at = self.journal.sealed_at(order.id);
+        push_order(out, self.engine.state(), order, durable_at);
+    }
+
+    /// Whose key this is, without taking a place in its rate.
+    pub(crate) fn account_of(&self, authorization: Option<&str>) -> Option<AccountId> {
+        let (_, key) = self.engine.state().key_of(&token_hash(authorization))?;
+        Some(key.created.account)
     }
 
     /// The stored answer of an earlier request, from its record in the journal. One that cannot be read says nothing
@@ -174,6 +174,30 @@ impl Gateway {
             status,
         })
     }
+}
+
+fn token_hash(authorization: Option<&str>) -> [u8; 32] {
+    let token = authorization
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .unwrap_or_default();
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn push_order(out: &mut String, state: &State, order: &Order, durable_at: Option<Nanos>) {
+    let view = OrderView {
+        durable_at,
+        ..state.view(order)
+    };
+    render::order_json(out, &view);
+}
+
+/// The order as a client sees it.
+pub(crate) fn order_body(state: &State, order: &Order, durable_at: Option<Nanos>) -> String {
+    let mut out = String::with_capacity(512);
+    push_order(&mut out, state, order, durable_at);
+    out
 }
 
 struct Query {

@@ -2,7 +2,9 @@
 
 use crate::table::{Cell, Table, printable};
 use ordergate_core::audit;
+use ordergate_core::order::Order;
 use ordergate_core::record::{Fill, Record};
+use ordergate_core::retention::facts_of;
 use ordergate_core::state::{Applied, State};
 use ordergate_core::terms::{Nanos, OrderId, Scope, Seq};
 use ordergate_journal::ChunkInfo;
@@ -55,6 +57,11 @@ impl Batch {
         } = *folded;
         if self.first_seq == 0 {
             self.first_seq = seq;
+        }
+        for order in state.just_left() {
+            if self.touched.remove(&order.id) {
+                self.order(state, order);
+            }
         }
         self.last = Some(*chunk);
         if let Some(order) = audit::order_of(seq, record).filter(|order| state.order(*order).is_some()) {
@@ -286,40 +293,48 @@ impl Batch {
         }
     }
 
+    /// The row of an order as it stands; an ended one with everything that it takes to bring it back.
+    fn order(&mut self, state: &State, order: &Order) {
+        let terms = &order.terms;
+        let durable_at = self.durable.get(&order.id).copied();
+        self.table("orders").push([
+            order.id.into(),
+            account(state, terms.account).into(),
+            terms.client_order_id.as_deref().into(),
+            order.idempotency_key().into(),
+            terms.mode.as_str().into(),
+            symbol(state, terms.instrument).into(),
+            terms.side.as_str().into(),
+            terms.ord_type.as_str().into(),
+            terms.time_in_force.as_str().into(),
+            terms.qty.to_string().into(),
+            terms.price.map(|price| price.to_string()).into(),
+            order.status().as_str().into(),
+            order.cum_qty.to_string().into(),
+            order.cum_quote.to_string().into(),
+            order.average_price().map(|price| price.to_string()).into(),
+            order.rejected_by().map(|by| by.as_str()).into(),
+            (!order.reason.is_empty()).then_some(&*order.reason).into(),
+            terms.strategy_id.as_deref().into(),
+            order.venue_order_id.as_deref().into(),
+            order.received_at.into(),
+            durable_at.into(),
+            order.submit.map(|submit| submit.at).into(),
+            order.acked_at.into(),
+            order.updated_at.into(),
+            order.last_seq.into(),
+            (!order.is_open()).then(|| facts_of(order)).into(),
+        ]);
+    }
+
     /// The order rows as the state stands after the batch; `None` when nothing was added.
     pub fn finish(mut self, py: Python<'_>, state: &State, head: EventHash) -> PyResult<Option<Rows>> {
         let Some(last) = self.last else { return Ok(None) };
-        for id in std::mem::take(&mut self.touched) {
-            let Some(order) = state.order(id) else { continue };
-            let terms = &order.terms;
-            let row = [
-                id.into(),
-                account(state, terms.account).into(),
-                terms.client_order_id.as_deref().into(),
-                order.idempotency_key().into(),
-                terms.mode.as_str().into(),
-                symbol(state, terms.instrument).into(),
-                terms.side.as_str().into(),
-                terms.ord_type.as_str().into(),
-                terms.time_in_force.as_str().into(),
-                terms.qty.to_string().into(),
-                terms.price.map(|price| price.to_string()).into(),
-                order.status().as_str().into(),
-                order.cum_qty.to_string().into(),
-                order.cum_quote.to_string().into(),
-                order.average_price().map(|price| price.to_string()).into(),
-                order.rejected_by().map(|by| by.as_str()).into(),
-                (!order.reason.is_empty()).then_some(&*order.reason).into(),
-                terms.strategy_id.as_deref().into(),
-                order.venue_order_id.as_deref().into(),
-                order.received_at.into(),
-                self.durable.get(&id).copied().into(),
-                order.submit.map(|submit| submit.at).into(),
-                order.acked_at.into(),
-                order.updated_at.into(),
-                order.last_seq.into(),
-            ];
-            self.table("orders").push(row);
+        for order in std::mem::take(&mut self.touched)
+            .into_iter()
+            .filter_map(|id| state.order(id))
+        {
+            self.order(state, order);
         }
         let tables = PyDict::new(py);
         for (name, table) in self.tables {

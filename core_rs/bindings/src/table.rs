@@ -58,6 +58,11 @@ impl From<&[u8]> for Cell {
         Self::Bytes(value.to_vec())
     }
 }
+impl From<Vec<u8>> for Cell {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(value)
+    }
+}
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)

@@ -82,8 +82,8 @@ pub struct Account {
     pub limits: Option<Limits>,
     pub(crate) balances: BTreeMap<(Mode, AssetId), Balance>,
     pub(crate) positions: BTreeMap<(Mode, InstrumentId), Position>,
-    /// Every order, oldest first.
-    pub(crate) orders: Vec<OrderId>,
+    /// Its orders in memory.
+    pub(crate) orders: BTreeSet<OrderId>,
     /// Open orders per mode.
     pub(crate) open: [u32; 2],
     /// Client order ids of open orders.

@@ -46,6 +46,18 @@ pub struct CancelAnswer {
     pub order: OrderId,
 }
 
+/// What a cancel of an ended order comes to: nothing is left to do, or a refusal that says how it ended.
+///
+/// # Errors
+/// `already_filled`, `already_ended` (it was rejected).
+pub fn ended_cancel(order: &Order) -> Result<(), Refusal> {
+    match order.status() {
+        OrdStatus::Filled => Err(Refusal::new(refusal::ALREADY_FILLED, "The order is filled.")),
+        OrdStatus::Rejected => Err(Refusal::new(refusal::ALREADY_ENDED, "The order was rejected.")),
+        _ => Ok(()),
+    }
+}
+
 impl Engine {
     /// Places an order: decode and shape → request key → instrument and filters → trading state → all risk checks.
     ///
@@ -264,19 +276,23 @@ impl Engine {
     /// The caller's order.
     ///
     /// # Errors
-    /// `not_found`, also for somebody else's.
+    /// `not_found`, also for somebody else's; `order_left` when only Postgres can tell.
     pub fn order_of(&self, caller: Caller, order: OrderId) -> Result<&Order, Refusal> {
-        let found = self
-            .state
-            .order(order)
-            .filter(|order| order.terms.account == caller.account);
-        found.ok_or_else(|| Refusal::new(refusal::NOT_FOUND, "There is no such order."))
+        let own = |found: &&Order| found.terms.account == caller.account;
+        match self.state.order(order) {
+            None if self.state.may_have_left(order) => {
+                Err(Refusal::new(refusal::ORDER_LEFT, "There is no such order in memory."))
+            }
+            found => found
+                .filter(own)
+                .ok_or_else(|| Refusal::new(refusal::NOT_FOUND, "There is no such order.")),
+        }
     }
 
     /// Cancels an order: at once while it is unsent, else by asking the venue. Never blocked by a kill.
     ///
     /// # Errors
-    /// `not_found`, `already_filled`, `already_ended` (it was rejected).
+    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected).
     pub fn cancel(&mut self, caller: Caller, order: OrderId, now: Nanos) -> Decided<CancelAnswer> {
         self.check_poison()?;
         let found = match self.order_of(caller, order) {
@@ -284,17 +300,12 @@ impl Engine {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let seq = found.last_seq;
-        match found.status() {
-            OrdStatus::Filled => return Ok(Err(Refusal::new(refusal::ALREADY_FILLED, "The order is filled."))),
-            OrdStatus::Rejected => return Ok(Err(Refusal::new(refusal::ALREADY_ENDED, "The order was rejected."))),
-            OrdStatus::Canceled | OrdStatus::Expired => {
-                return Ok(Ok(CancelAnswer {
-                    status: 200,
-                    seq,
-                    order,
-                }));
-            }
-            _ => {}
+        if !found.is_open() {
+            return Ok(ended_cancel(found).map(|()| CancelAnswer {
+                status: 200,
+                seq,
+                order,
+            }));
         }
         let asked = self.request_cancel(order, CLIENT_CANCEL, now)?;
         Ok(Ok(CancelAnswer {

@@ -142,6 +142,7 @@ pub fn order_of(seq: u64, record: &Record) -> Option<OrderId> {
         Record::ReplaceRequested(body) | Record::Replaced(body) => Some(body.order),
         Record::FoundAtVenue(body) => Some(body.order),
         Record::Illegal(body) => (body.order != 0).then_some(body.order),
+        Record::OrderReloaded(order) => Some(order.id),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::throttle::Throttle;
 use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
-pub use crate::admission::{CancelAnswer, Submitted};
+pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
 pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
 
 /// Cancels and reads have rates of their own, this many times the key's: an order can always be withdrawn and looked at.

@@ -29,6 +29,7 @@ pub mod render;
 pub mod report;
 pub mod request;
 pub mod requests;
+pub mod retention;
 pub mod risk;
 mod sending;
 pub mod snapshot;

@@ -76,11 +76,11 @@ impl State {
         self.books[index(mode)].open.iter().filter_map(|id| self.order(*id))
     }
 
-    /// Orders of an account, newest first, with ids below `before`.
+    /// Orders of an account in memory, newest first, with ids below `before`.
     pub fn orders_of(&self, account: AccountId, before: Option<OrderId>) -> impl Iterator<Item = &Order> {
-        let ids = self.account(account).map_or(&[][..], |account| &account.orders);
-        let end = before.map_or(ids.len(), |before| ids.partition_point(|id| *id < before));
-        ids[..end].iter().rev().filter_map(|id| self.order(*id))
+        let orders = self.account(account).map(|account| &account.orders);
+        let ids = orders.map(|ids| ids.range(..before.unwrap_or(OrderId::MAX)).rev());
+        ids.into_iter().flatten().filter_map(|id| self.order(*id))
     }
 
     /// The order as clients see it; `durable_at` is the journal's to know.

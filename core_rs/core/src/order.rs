@@ -52,7 +52,6 @@ pub struct Order {
     pub id: OrderId,
     /// What was asked; a replace changes quantity and price.
     pub terms: Terms,
-    #[serde(with = "shared_text")]
     pub(crate) request: Arc<str>,
     /// When it was decided.
     pub received_at: Nanos,
@@ -389,18 +388,4 @@ pub(crate) fn client_id_hash(client_order_id: &str) -> u64 {
 /// Ordered − traded, never below zero.
 fn remaining(qty: Qty, traded: Amount) -> Amount {
     Amount((i128::from(qty.0).saturating_sub(traded.0)).clamp(0, i128::from(i64::MAX)))
-}
-
-/// Text shared with the table of request keys.
-mod shared_text {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::sync::Arc;
-
-    pub fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(text)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
-        String::deserialize(deserializer).map(Arc::from)
-    }
 }

@@ -7,7 +7,7 @@ use crate::lifecycle::{self, Change, Effect, Event};
 use crate::number::Amount;
 use crate::order::Order;
 use crate::record::{OrderAccepted, OrderDenied, OrderEvent, RequestKey, SubmitStarted, Terms};
-use crate::requests::{KEEP_NS, Request};
+use crate::requests::{Expiry, Request};
 use crate::risk::Hold;
 use crate::state::{Applied, Broken, State};
 use crate::terms::{Nanos, OrderId, Seq, Side};
@@ -60,8 +60,13 @@ impl State {
                 return Broken::at(id, "request key stored twice within a day");
             }
         }
-        account.orders.push(id);
-        self.expiries.push_back(id);
+        account.orders.insert(id);
+        self.expiries.push_back(Expiry {
+            seq: id,
+            account: terms.account,
+            at,
+            key: Arc::clone(&key),
+        });
         let mut order = Box::new(build(id, at, terms.clone(), key));
         order.held = order.hold_due();
         order.mark = order.digest();
@@ -69,6 +74,9 @@ impl State {
         let (label, now) = (Label::of(&order), Place::of(&order));
         self.hold(&label, order.held)?;
         self.place(&label, order.client_id_hash(), Place::default(), now);
+        if !now.open {
+            self.retention.note(id, id);
+        }
         self.orders.insert(id, order);
         Ok(Applied {
             order: Some(id),
@@ -78,25 +86,19 @@ impl State {
 
     /// True when the oldest request key has been kept long enough.
     pub(crate) fn request_key_is_due(&self, now: Nanos) -> bool {
-        let oldest = self.expiries.front().and_then(|id| self.orders.get(id));
-        oldest.is_some_and(|order| now >= order.received_at.saturating_add(KEEP_NS))
+        self.expiries.front().is_some_and(|oldest| oldest.is_due(now))
     }
 
     pub(crate) fn expire_requests(&mut self, now: Nanos) {
         for _ in 0..EXPIRIES_A_RECORD {
-            let Some(order) = self.expiries.front().and_then(|id| self.orders.get(id)) else {
-                return;
-            };
-            if now < order.received_at.saturating_add(KEEP_NS) {
+            if !self.request_key_is_due(now) {
                 return;
             }
-            self.expiries.pop_front();
-            let account = order.terms.account;
-            if let Some(old) = self.accounts[account as usize]
-                .requests
-                .remove(&order.request, order.id)
-            {
-                self.digest.remove(old.digest(account, &order.request));
+            let Some(Expiry { seq, account, key, .. }) = self.expiries.pop_front() else {
+                return;
+            };
+            if let Some(old) = self.accounts[account as usize].requests.remove(&key, seq) {
+                self.digest.remove(old.digest(account, &key));
             }
         }
     }
@@ -173,6 +175,9 @@ impl State {
         };
         self.hold(&moved.label, delta)?;
         self.place(&moved.label, moved.client_id, moved.before, moved.now);
+        if !moved.now.open {
+            self.retention.note(moved.label.id, self.last_seq);
+        }
         Ok(())
     }
 

@@ -5,13 +5,14 @@
 //! Golden bytes for each are in `tests/golden/`.
 
 use crate::number::{Amount, Price, Qty};
+use crate::order::Order;
 use crate::terms::{
     AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, SessionId, Side, TimeInForce,
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of the fold: a follower of another version exits, and state hashes compare only within one.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// First record of every start of a gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -344,6 +345,33 @@ pub struct Parked {
     pub report: String,
 }
 
+/// A trade of an order that has left memory: it waits until the order is back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LateFill {
+    /// What the venue trades: must be the order's own mode.
+    pub mode: Mode,
+    /// The trade.
+    pub fill: Fill,
+}
+
+/// A trade that waited is not booked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LateFillClosed {
+    /// Which order.
+    pub order: OrderId,
+    /// Which trade.
+    pub trade_id: String,
+    /// `UNKNOWN_ORDER`, `FILL_CONFLICT`, `NUMERIC_RANGE`, `ILLEGAL_EVENT`; empty when it had been counted before.
+    pub code: String,
+}
+
+/// An order that had come back leaves memory again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderLeft {
+    /// Which order.
+    pub order: OrderId,
+}
+
 /// Trading stopped for a scope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KillOn {
@@ -462,6 +490,10 @@ records! {
     57 AbsentAtVenue(OrderEvent) => "ABSENT_AT_VENUE",
     58 Illegal(IllegalEvent) => "ILLEGAL_EVENT",
     59 Parked(Parked) => "PARKED",
+    60 LateFill(LateFill) => "LATE_FILL",
+    61 LateFillClosed(LateFillClosed) => "LATE_FILL_CLOSED",
+    62 OrderReloaded(Box<Order>) => "ORDER_RELOADED",
+    63 OrderLeft(OrderLeft) => "ORDER_LEFT",
 }
 
 impl Record {

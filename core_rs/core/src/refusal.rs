@@ -94,6 +94,7 @@ codes! {
     401 UNAUTHORIZED = "unauthorized": "No valid key.",
     403 FORBIDDEN = "forbidden": "The key lacks the scope.",
     404 NOT_FOUND = "not_found": "No such thing, or somebody else's.",
+    404 ORDER_LEFT = "order_left": "No such order in memory: Postgres may hold one that ended.",
     405 METHOD_NOT_ALLOWED = "method_not_allowed": "The path has no such method.",
     408 REQUEST_TIMEOUT = "request_timeout": "The request did not arrive in time.",
     409 REQUEST_IN_PROGRESS = "request_in_progress": "The first request with this key has no durable answer yet.",
@@ -120,6 +121,7 @@ codes! {
     503 FLUSH_STALLED = "flush_stalled": "The disk is slow; the answer is not durable yet.",
     503 OVERLOADED = "overloaded": "Too many orders wait to be sent.",
     503 ANSWER_UNREADABLE = "answer_unreadable": "The stored answer of this request cannot be read now.",
+    503 HISTORY_UNAVAILABLE = "history_unavailable": "The order has left memory, and Postgres cannot show it now.",
     503 SHUTTING_DOWN = "shutting_down": "The gateway is stopping.",
 }
 

@@ -5,6 +5,7 @@
 use crate::digest::Mix;
 use crate::terms::{AccountId, Nanos, Seq};
 use foldhash::fast::FixedState;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -41,6 +42,26 @@ impl Request {
             .word(self.fingerprint.0)
             .word(self.fingerprint.1);
         mix.word(self.seq).int(self.at).finish()
+    }
+}
+
+/// A request key and when it was stored: what must be known of it to let it go, since its order may leave before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Expiry {
+    /// The record with the stored answer.
+    pub seq: Seq,
+    /// Whose.
+    pub account: AccountId,
+    /// When it was stored.
+    pub at: Nanos,
+    /// Its text, shared with the table and the order.
+    pub key: Arc<str>,
+}
+
+impl Expiry {
+    /// True when the key has been kept long enough.
+    pub const fn is_due(&self, now: Nanos) -> bool {
+        now >= self.at.saturating_add(KEEP_NS)
     }
 }
 

@@ -169,6 +169,11 @@ impl Engine {
             }
             self.start_waiting(*mode, now)?;
         }
+        // A crash may have come between an order's return and its trades.
+        let returned = self.state.late_orders().find(|id| self.state.order(*id).is_some());
+        if let Some(order) = returned {
+            self.book_late(order, now)?;
+        }
         for _ in 0..TICK_BOUND {
             let Some(order) = self.sweep.pop_first() else { break };
             self.request_cancel(order, KILLED, now)?;

@@ -4,8 +4,8 @@ use crate::account::{Account, AssetId, Balance, Key, Label, Place, Position};
 use crate::digest::halves;
 use crate::instrument::Instrument;
 use crate::order::Order;
-use crate::record::FOLD_VERSION;
-use crate::requests::Request;
+use crate::record::{FOLD_VERSION, LateFill};
+use crate::requests::{Expiry, Request};
 use crate::risk::Limits;
 use crate::state::{Clocks, Counters, Kill, Lane, Listed, State};
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq};
@@ -44,8 +44,13 @@ struct Image {
     lanes: Vec<Lane>,
     keys: Vec<Key>,
     accounts: Vec<AccountImage>,
-    /// Orders whose request keys wait to expire, oldest first, with the fingerprint of each key that is still theirs.
-    expiries: Vec<(OrderId, Option<(u64, u64)>)>,
+    /// Request keys that wait to expire, oldest first, with the fingerprint of each that its record still owns.
+    expiries: Vec<(Expiry, Option<(u64, u64)>)>,
+    /// Orders that have ended, in that order, each with its last record then.
+    ended: Vec<(OrderId, Seq)>,
+    reloaded: Vec<OrderId>,
+    /// Trades that wait for their orders, with the newest record about them.
+    late: Vec<(OrderId, Seq, Vec<LateFill>)>,
 }
 
 /// An account without what its orders tell.
@@ -84,17 +89,17 @@ pub fn encode(state: &State) -> Result<Vec<u8>, SnapshotError> {
 /// [`SnapshotError`]; a state that is returned has the hash that was written.
 pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
     let format = |error: rmp_serde::decode::Error| SnapshotError::Format(error.to_string());
-    let (image, orders): (Image, Vec<Box<Order>>) = rmp_serde::from_slice(bytes).map_err(format)?;
+    let (mut image, orders): (Image, Vec<Box<Order>>) = rmp_serde::from_slice(bytes).map_err(format)?;
     if image.fold_version != FOLD_VERSION {
         return Err(SnapshotError::Version(image.fold_version));
     }
-    let (hash, expiries) = (image.hash, image.expiries.clone());
+    let (hash, expiries) = (image.hash, std::mem::take(&mut image.expiries));
     let mut state = tables_of(image);
     for order in orders {
         restore_order(&mut state, order)?;
     }
-    for (id, fingerprint) in expiries {
-        restore_request(&mut state, id, fingerprint)?;
+    for (expiry, fingerprint) in expiries {
+        restore_request(&mut state, expiry, fingerprint)?;
     }
     if halves(state.digest()) == hash {
         Ok(state)
@@ -119,16 +124,16 @@ fn image_of(state: &State) -> Image {
             .map(|((mode, of), position)| (*mode, *of, *position))
             .collect(),
     });
-    let expiries = state.expiries.iter().map(|id| {
-        let order = state.orders.get(id);
-        let request = order.and_then(|order| {
-            let account = state.account(order.terms.account)?;
-            account
-                .requests
-                .find(&order.request)
-                .filter(|request| request.seq == *id)
-        });
-        (*id, request.map(|request| request.fingerprint))
+    let expiries = state.expiries.iter().map(|expiry| {
+        let account = state.account(expiry.account);
+        let request = account.and_then(|account| account.requests.find(&expiry.key));
+        let own = request.filter(|request| request.seq == expiry.seq);
+        (expiry.clone(), own.map(|request| request.fingerprint))
+    });
+    let retention = &state.retention;
+    let late = retention.late.iter().map(|(id, fills)| {
+        let seq = retention.late_seqs.get(id).copied().unwrap_or_default();
+        (*id, seq, fills.clone())
     });
     Image {
         fold_version: FOLD_VERSION,
@@ -149,6 +154,9 @@ fn image_of(state: &State) -> Image {
         keys: state.keys.clone(),
         accounts: accounts.collect(),
         expiries: expiries.collect(),
+        ended: retention.ended.iter().copied().collect(),
+        reloaded: retention.reloaded.iter().copied().collect(),
+        late: late.collect(),
     }
 }
 
@@ -171,6 +179,12 @@ fn tables_of(image: Image) -> State {
         lanes: image.lanes.into_iter().map(|lane| (lane.venue.clone(), lane)).collect(),
         ..State::default()
     };
+    state.retention.ended = image.ended.into();
+    state.retention.reloaded = image.reloaded.into_iter().collect();
+    for (id, seq, fills) in image.late {
+        state.retention.late.insert(id, fills);
+        state.retention.late_seqs.insert(id, seq);
+    }
     for code in &image.assets {
         state.asset(code);
     }
@@ -225,7 +239,7 @@ fn restore_order(state: &mut State, mut order: Box<Order>) -> Result<(), Snapsho
             order.id
         )));
     };
-    account.orders.push(order.id);
+    account.orders.insert(order.id);
     order.mark = order.digest();
     state.digest.add(order.mark);
     state.place(
@@ -238,22 +252,23 @@ fn restore_order(state: &mut State, mut order: Box<Order>) -> Result<(), Snapsho
     Ok(())
 }
 
-fn restore_request(state: &mut State, id: OrderId, fingerprint: Option<(u64, u64)>) -> Result<(), SnapshotError> {
-    let Some(order) = state.orders.get(&id) else {
-        return Err(SnapshotError::Format(format!("request key of the unknown order {id}")));
+fn restore_request(state: &mut State, expiry: Expiry, own: Option<(u64, u64)>) -> Result<(), SnapshotError> {
+    let Expiry { seq, account, at, .. } = expiry;
+    let Some(owner) = state.accounts.get_mut(account as usize) else {
+        return Err(SnapshotError::Format(format!(
+            "request key {seq} of an unknown account"
+        )));
     };
-    if let Some(fingerprint) = fingerprint {
-        let request = Request {
-            fingerprint,
-            seq: id,
-            at: order.received_at,
-        };
-        let account = order.terms.account;
-        state.digest.add(request.digest(account, &order.request));
-        state.accounts[account as usize]
-            .requests
-            .insert(Arc::clone(&order.request), request);
+    // One text for the table, the queue and the order.
+    let key = match state.orders.get(&seq) {
+        Some(order) => Arc::clone(&order.request),
+        None => expiry.key,
+    };
+    if let Some(fingerprint) = own {
+        let request = Request { fingerprint, seq, at };
+        state.digest.add(request.digest(account, &key));
+        owner.requests.insert(Arc::clone(&key), request);
     }
-    state.expiries.push_back(id);
+    state.expiries.push_back(Expiry { seq, account, at, key });
     Ok(())
 }

@@ -13,6 +13,8 @@ use crate::record::{
     AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, KillOff, KillOn, LimitsSet,
     Record, SessionOpened,
 };
+use crate::requests::Expiry;
+use crate::retention::Retention;
 use crate::risk::Limits;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
@@ -85,6 +87,8 @@ pub struct Counters {
     pub parked: u64,
     /// Cells with an alarm, besides the two above.
     pub alarms: u64,
+    /// Ended orders that left memory.
+    pub left: u64,
 }
 
 /// What the newest EPOCH and CLOCK records say.
@@ -129,8 +133,9 @@ pub struct State {
     /// By id: a tree, since a table this large would pause to grow.
     pub(crate) orders: BTreeMap<OrderId, Box<Order>>,
     pub(crate) books: [Book; 2],
-    /// Orders whose request keys are kept, oldest first.
-    pub(crate) expiries: VecDeque<OrderId>,
+    /// Request keys, oldest first.
+    pub(crate) expiries: VecDeque<Expiry>,
+    pub(crate) retention: Retention,
     pub(crate) digest: Digest,
 }
 
@@ -157,6 +162,14 @@ impl State {
         }
         (self.last_seq, self.last_ts) = (seq, ts);
         self.expire_requests(ts);
+        let applied = self.fold(ts, record)?;
+        // Afterwards, so that a record always finds the order that it was decided about.
+        self.let_go()?;
+        Ok(applied)
+    }
+
+    fn fold(&mut self, ts: Nanos, record: &Record) -> Result<Applied, Broken> {
+        let seq = self.last_seq;
         match record {
             Record::Epoch(body) => self.begin_epoch(body)?,
             Record::Clock(body) => self.clocks.wall_offset_ns = body.wall_offset_ns,
@@ -177,7 +190,14 @@ impl State {
             Record::OrderAccepted(body) => return self.accept(body),
             Record::OrderDenied(body) => return self.deny(body),
             Record::SubmitStarted(body) => return self.start(body),
-            Record::Fill(body) => return self.turn(body.order, &Change::Fill(body)),
+            Record::Fill(body) => {
+                self.settle_late(body.order, &body.trade_id);
+                return self.turn(body.order, &Change::Fill(body));
+            }
+            Record::LateFill(body) => return self.late_fill(body),
+            Record::LateFillClosed(body) => return Ok(self.late_fill_closed(body)),
+            Record::OrderReloaded(order) => return self.reload(order),
+            Record::OrderLeft(body) => return self.order_left(body.order),
             Record::ReplaceRequested(body) => return self.turn(body.order, &Change::ReplaceRequested(body)),
             Record::Replaced(body) => return self.turn(body.order, &Change::Replaced(body)),
             Record::FoundAtVenue(body) => return self.turn(body.order, &Change::FoundAtVenue(body)),

@@ -26,10 +26,12 @@ impl State {
             counters.illegal,
             counters.parked,
             counters.alarms,
+            counters.left,
             self.expiries.len() as u64,
         ] {
             mix = mix.word(count);
         }
+        mix = self.retention.mix(mix);
         mix = mix_limits(mix.word(self.limits_version.into()), self.firm_limits.as_ref());
         for account in &self.accounts {
             mix = mix_limits(mix.text(&account.name).int(account.created_at), account.limits.as_ref());

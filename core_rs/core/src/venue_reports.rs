@@ -5,10 +5,13 @@ use crate::facts::KILLED;
 use crate::lifecycle::{self, Change, Effect, Event};
 use crate::number::{Amount, Price, Qty};
 use crate::order::{Order, Sighting};
-use crate::record::{Fill, IllegalEvent, OrderEvent, Parked, Record, ReplaceTerms, VenueSnapshot};
+use crate::record::{
+    Fill, IllegalEvent, LateFill, LateFillClosed, OrderEvent, OrderLeft, Parked, Record, ReplaceTerms, VenueSnapshot,
+};
 use crate::report::{OrderReport, RawFill, Report};
+use crate::retention::{LATE_FILLS_MAX, order_of_facts};
 use crate::state::Broken;
-use crate::terms::{Mode, Nanos, OrderId, SessionId};
+use crate::terms::{Mode, Nanos, OrderId, Seq, SessionId};
 
 /// A figure is out of range.
 pub const NUMERIC_RANGE: &str = "NUMERIC_RANGE";
@@ -16,6 +19,11 @@ pub const NUMERIC_RANGE: &str = "NUMERIC_RANGE";
 pub const UNKNOWN_ORDER: &str = "UNKNOWN_ORDER";
 /// A known trade id came with other digits: the first sighting stands.
 pub const FILL_CONFLICT: &str = "FILL_CONFLICT";
+
+/// Too many trades wait for orders that have left.
+pub const LATE_FILLS_FULL: &str = "LATE_FILLS_FULL";
+/// The life cycle does not allow a trade of such an order.
+const ILLEGAL_EVENT: &str = "ILLEGAL_EVENT";
 
 const LONGEST_CODE: usize = 64;
 const LONGEST_TEXT: usize = 512;
@@ -78,7 +86,11 @@ impl Engine {
         now: Nanos,
     ) -> Result<(), Broken> {
         let Some(order) = self.state.order(id).filter(|order| order.terms.mode == mode) else {
-            return self.park(UNKNOWN_ORDER, report, now);
+            // A trade of an order that may have left memory is a fact that waits for it.
+            return match what {
+                OrderReport::Fill(raw) if self.state.may_have_left(id) => self.late_fill(mode, id, raw, report, now),
+                _ => self.park(UNKNOWN_ORDER, report, now),
+            };
         };
         let Some(record) = record_of(order, what) else {
             return self.park_for(id, NUMERIC_RANGE, report, now);
@@ -118,6 +130,99 @@ impl Engine {
             record
         };
         self.commit(record, now).map(drop)
+    }
+
+    /// Keeps a trade until its order is back.
+    fn late_fill(
+        &mut self,
+        mode: Mode,
+        id: OrderId,
+        raw: &RawFill<'_>,
+        report: &Report<'_>,
+        now: Nanos,
+    ) -> Result<(), Broken> {
+        let Some(fill) = fill_of(id, raw) else {
+            return self.park(NUMERIC_RANGE, report, now);
+        };
+        let waiting = self.state.late_fills(id).iter();
+        let known = waiting
+            .map(|late| &late.fill)
+            .find(|late| late.trade_id == fill.trade_id);
+        match known {
+            Some(known) if *known == fill => {
+                self.duplicates += 1;
+                Ok(())
+            }
+            Some(_) => self.park(FILL_CONFLICT, report, now),
+            None if self.state.late_fill_count() >= LATE_FILLS_MAX => self.park(LATE_FILLS_FULL, report, now),
+            None => self.commit(Record::LateFill(LateFill { mode, fill }), now).map(drop),
+        }
+    }
+
+    /// Brings an order back from the facts of its row, or notes that there is none, and books or closes the trades
+    /// that waited for it. Postgres must hold the sequence that [`State::awaited_orders`] names. Does nothing when no
+    /// trade waits for it.
+    ///
+    /// # Errors
+    /// Outer: [`Broken`]. Inner: the facts do not decode, or are not those of this order; the trades go on waiting.
+    pub fn reload(&mut self, id: OrderId, facts: Option<&[u8]>, now: Nanos) -> Result<Result<(), String>, Broken> {
+        self.check_poison()?;
+        if self.state.late_fills(id).is_empty() || self.state.order(id).is_some() {
+            return Ok(Ok(()));
+        }
+        if let Some(bytes) = facts {
+            let order = match order_of_facts(bytes) {
+                Ok(order) if order.id == id && !order.is_open() => order,
+                Ok(order) => {
+                    return Ok(Err(format!(
+                        "these are the facts of order {}, {}",
+                        order.id,
+                        order.status()
+                    )));
+                }
+                Err(why) => return Ok(Err(why)),
+            };
+            self.commit(Record::OrderReloaded(Box::new(order)), now)?;
+        }
+        self.book_late(id, now).map(Ok)
+    }
+
+    /// Books or closes the trades that waited for this order.
+    pub(crate) fn book_late(&mut self, id: OrderId, now: Nanos) -> Result<(), Broken> {
+        for LateFill { mode, fill } in self.state.late_fills(id).to_vec() {
+            let code = match self.state.order(id).filter(|order| order.terms.mode == mode) {
+                None => UNKNOWN_ORDER,
+                Some(order) => match order.sighting(&fill) {
+                    Sighting::Same => "",
+                    Sighting::Conflict => FILL_CONFLICT,
+                    Sighting::New if !self.state.fill_fits(order, &fill) => NUMERIC_RANGE,
+                    Sighting::New if lifecycle::resolve(order, &Change::Fill(&fill)).effect == Effect::Illegal => {
+                        ILLEGAL_EVENT
+                    }
+                    Sighting::New => {
+                        self.commit(Record::Fill(fill), now)?;
+                        continue;
+                    }
+                },
+            };
+            let (order, trade_id, code) = (id, fill.trade_id, code.to_owned());
+            self.commit(Record::LateFillClosed(LateFillClosed { order, trade_id, code }), now)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of orders that had come back, once Postgres holds everything up to `watermark`.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn release(&mut self, watermark: Seq, now: Nanos) -> Result<(), Broken> {
+        self.check_poison()?;
+        let settled = |order: &&Order| !order.is_open() && order.last_seq <= watermark;
+        let done: Vec<OrderId> = self.state.reloaded().filter(settled).map(|order| order.id).collect();
+        for order in done {
+            self.commit(Record::OrderLeft(OrderLeft { order }), now)?;
+        }
+        Ok(())
     }
 
     /// Keeps what could not be booked about a known order. It answers SUBMIT_STARTED all the same: something happened

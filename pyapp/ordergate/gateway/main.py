@@ -21,6 +21,7 @@ from granian.server.embed import Server
 
 from ordergate import _core
 from ordergate.config import Paths, Settings
+from ordergate.gateway import late_fills
 from ordergate.gateway.admin_socket import AdminSocket
 from ordergate.gateway.changes import Changes
 from ordergate.gateway.durability import Durability
@@ -32,6 +33,7 @@ from ordergate.http.app import CANCELS_IN_FLIGHT_MAX, App
 from ordergate.http.deps import Deps
 from ordergate.observability.log import configure
 from ordergate.persistence import PostgresUnreadable, read_watermark
+from ordergate.persistence.past_orders import PastOrders
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 2
@@ -122,6 +124,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
     durability.open()
     changes = Changes()
     kill = KillPoller(gateway, redis_url, exit_foreign)
+    past_orders = PastOrders(settings.postgres.url)
     app = App(
         Deps(
             gateway=gateway,
@@ -132,6 +135,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
             client_left=ProtocolClosed,
             newest_seq=gateway.last_seq,
             write_behind_lag=WriteBehindLag(gateway, paths.worker_status).read,
+            past_orders=past_orders,
         )
     )
     venues = VenueSessions(gateway, durability, changes.announce, fatal)
@@ -141,6 +145,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
     tasks = [
         _spawn(kill.run(), "kill switch"),
         _spawn(_tick(gateway, durability, changes, venues, app), "tick"),
+        _spawn(late_fills.watch(gateway, past_orders), "late fills"),
     ]
     venues.open(paths.venue_socket)
     await admin.open(paths.admin_socket)
@@ -150,6 +155,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
     _calm_collector()
     code = await stop
     await _stop(app, tasks=tasks, venues=venues, admin=admin, server=server, serving=serving)
+    await past_orders.close()
     durability.close()
     gateway.close()
     return code

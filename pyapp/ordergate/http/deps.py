@@ -1,12 +1,13 @@
 """What the application is given: the engine, the clock of durability, and a few questions to the gateway process."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
 from ordergate import _core
+from ordergate.persistence.past_orders import PastOrders
 
 Answer = tuple[int, int, bytes]
 """The engine's: HTTP status, sequence that must be durable before it leaves, body."""
@@ -69,6 +70,8 @@ class Deps:
     """What the server raises when the client has closed the connection."""
     newest_seq: int
     """Highest sequence that `place` has returned (at first: the journal's last): a lower one is a repeat."""
+    past_orders: PastOrders = field(default_factory=lambda: PastOrders(None))
+    """Orders that have left memory."""
     write_behind_lag: Callable[[], tuple[int, float] | None] = lambda: None
     """Records and seconds that Postgres is behind; None when that is not known."""
     load: Callable[[], tuple[int, int]] = lambda: (0, 0)

@@ -51,7 +51,7 @@ _PLACE: Final = (
     "answer_unreadable",
 )
 _READ: Final = (*_AUTH, "invalid_parameter", "flush_stalled")
-_CANCEL: Final = (*_AUTH, "invalid_parameter", "already_filled", "already_ended")
+_CANCEL: Final = (*_AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
 _MODELS: Final = (
     schemas.NewOrder,
     schemas.Order,
@@ -161,7 +161,12 @@ def _paths() -> Json:
         tags=["orders"],
     )
     show = _operation(
-        "getOrder", "Show one order", {"200": _ok("The order.", "Order")}, _READ, parameters=[order_id], tags=["orders"]
+        "getOrder",
+        "Show one order",
+        {"200": _ok("The order.", "Order")},
+        (*_READ, "history_unavailable"),
+        parameters=[order_id],
+        tags=["orders"],
     )
     cancel = _operation(
         "cancelOrder",

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
@@ -12,7 +13,9 @@ from ordergate.http import problem
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Answer, Deps, Headers, Request
 from ordergate.http.problem import Reply
+from ordergate.persistence.past_orders import HistoryUnavailable
 
+ShowPast = Callable[[str | None, bytes, int | None], Answer | _core.Refusal]
 JSON: Final = ("content-type", "application/json")
 REPLAYED: Final = ("idempotency-replayed", "true")
 PAGE_PARAMETERS: Final = frozenset({"cursor", "limit", "symbol", "status"})
@@ -83,13 +86,18 @@ async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/orders/{id}."""
-    return await read(deps, request, deps.gateway.order(request.headers.get("authorization"), request.segment))
+    answer = deps.gateway.order(request.headers.get("authorization"), request.segment)
+    if not isinstance(answer, tuple) and answer.code == "order_left":
+        return await _past(deps, request, deps.gateway.past_order)
+    return await read(deps, request, answer)
 
 
 async def cancel(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """DELETE /api/v1/orders/{id}: 202 while it is being canceled, 200 when it already was."""
     answer = deps.gateway.cancel(request.headers.get("authorization"), request.segment)
     if not isinstance(answer, tuple):
+        if answer.code == "order_left":
+            return await _past(deps, request, deps.gateway.past_cancel)
         if answer.code in _ENDED:
             # The refusal tells a fact, the fill say: no fact is shown before it is durable.
             await deps.durability.wait(deps.gateway.last_seq)
@@ -132,6 +140,22 @@ def refuse(refusal: _core.Refusal, request_id: str) -> Reply:
     return problem.reply(
         refusal.code, request_id, refusal.detail, errors=refusal.errors, retry_after_ms=refusal.retry_after_ms
     )
+
+
+async def _past(deps: Deps, request: Request, show_past: ShowPast) -> Reply:
+    """An order that has left memory, from Postgres."""
+    order_id = int(request.segment)
+    try:
+        found = await deps.past_orders.find(order_id, order_id)
+    except HistoryUnavailable as unavailable:
+        return problem.reply("history_unavailable", request.id, f"Order {order_id} has left memory: {unavailable}.")
+    if found is None:
+        return problem.reply("not_found", request.id)
+    answer = show_past(request.headers.get("authorization"), found.facts, found.durable_ns)
+    if not isinstance(answer, tuple):
+        return refuse(answer, request.id)
+    status, _, payload = answer
+    return status, [JSON, ("x-request-id", request.id), problem.NO_STORE], payload
 
 
 async def _settle(deps: Deps, seq: int, seconds: float) -> bool:

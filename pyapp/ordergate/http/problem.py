@@ -64,12 +64,13 @@ TABLE: Final[dict[str, Row]] = {
     "venue_unavailable": Row(503, "The venue is not connected", 1),
     "flush_stalled": Row(503, "The journal does not flush in time", 1),
     "overloaded": Row(503, "Too many requests or orders are waiting", 1),
+    "history_unavailable": Row(503, "The order has left memory, and Postgres cannot show it now", 1),
     "answer_unreadable": Row(503, "The stored answer cannot be read now", 1),
     "shutting_down": Row(503, "The gateway is stopping", 5),
 }
 
 # Refusals that only this process sees; what a client sees instead.
-INTERNAL: Final[dict[str, str]] = {"kill_switch_stale": "kill_switch_unreadable"}
+INTERNAL: Final[dict[str, str]] = {"kill_switch_stale": "kill_switch_unreadable", "order_left": "not_found"}
 
 _EXTRA: Final[dict[str, Headers]] = {
     "unauthorized": [("www-authenticate", 'Bearer realm="ordergate"')],

@@ -2,8 +2,10 @@
 
 use crate::support::{START, World, cause, limit};
 use ordergate_core::number::{Amount, Price, Qty};
+use ordergate_core::order::Order;
 use ordergate_core::record::*;
 use ordergate_core::report::OrderReport;
+use ordergate_core::retention;
 use ordergate_core::snapshot;
 use ordergate_core::terms::{KillScope, Mode, OrdType, Side, TimeInForce};
 use std::fmt::Write as _;
@@ -77,6 +79,30 @@ fn request() -> RequestKey {
         fingerprint: u64::MAX,
         fingerprint2: 1,
     }
+}
+
+fn trade() -> Fill {
+    Fill {
+        order: 300,
+        trade_id: "t-1".into(),
+        price: Price(1),
+        qty: Qty(i64::MAX),
+        quote_qty: Amount(3),
+        fee: Amount(-4),
+        fee_asset: "BNB".into(),
+        maker: true,
+        venue_ns: START,
+    }
+}
+
+/// An order with a trade that was canceled.
+fn ended() -> Order {
+    let (mut world, paper, _) = World::connected();
+    let order = world.buy(Mode::Paper, "2", "50");
+    world.report(paper, order, OrderReport::Ack { venue_order_id: "v1" });
+    world.fill(paper, order, "1", "0.5", "49");
+    world.report(paper, order, OrderReport::Canceled(cause("USER", "")));
+    retention::order_of_facts(&retention::facts_of(world.order(order))).unwrap()
 }
 
 /// One of each kind, with a wide number where there can be one.
@@ -181,17 +207,7 @@ fn samples() -> Vec<Record> {
         Record::VenueRejected(event()),
         Record::InDoubt(event()),
         Record::NotSent(event()),
-        Record::Fill(Fill {
-            order: 300,
-            trade_id: "t-1".into(),
-            price: Price(1),
-            qty: Qty(i64::MAX),
-            quote_qty: Amount(3),
-            fee: Amount(-4),
-            fee_asset: "BNB".into(),
-            maker: true,
-            venue_ns: START,
-        }),
+        Record::Fill(trade()),
         Record::CancelRequested(event()),
         Record::Canceled(event()),
         Record::CancelRejected(event()),
@@ -216,6 +232,17 @@ fn samples() -> Vec<Record> {
             code: "NUMERIC_RANGE".into(),
             report: "…".into(),
         }),
+        Record::LateFill(LateFill {
+            mode: Mode::Live,
+            fill: trade(),
+        }),
+        Record::LateFillClosed(LateFillClosed {
+            order: 300,
+            trade_id: "t-1".into(),
+            code: "FILL_CONFLICT".into(),
+        }),
+        Record::OrderReloaded(Box::new(ended())),
+        Record::OrderLeft(OrderLeft { order: 300 }),
     ]
 }
 

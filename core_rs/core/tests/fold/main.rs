@@ -8,6 +8,7 @@ mod golden;
 mod histories;
 mod operators;
 mod records;
+mod retention;
 mod steps;
 mod support;
 mod venues;
