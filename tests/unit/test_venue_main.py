@@ -33,7 +33,10 @@ class Journal(FakeJournal):
 @pytest.fixture
 def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     monkeypatch.setattr(
-        main, "_core", SimpleNamespace(Follower=Journal, FOLD_VERSION=1, FollowerStopped=Stopped), raising=True
+        main,
+        "_core",
+        SimpleNamespace(Follower=Journal, FOLD_VERSION=FOLD_VERSION, FollowerStopped=Stopped),
+        raising=True,
     )
     monkeypatch.setattr(main, "configure", lambda level: None)  # not for the whole test run
     with TemporaryDirectory(prefix="og-") as directory:
