@@ -37,7 +37,7 @@ class Journal:
         fresh.replace(self.paths.journal / "commit")
 
     def start(self, dsn: str) -> subprocess.Popen[bytes]:
-        """A new worker process."""
+        """A new worker process on this data directory."""
         command = [sys.executable, "-m", "tests.integration.worker_process", dsn, self.paths.data, ORDERS, BATCH]
         with (self.paths.log / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
@@ -241,3 +241,99 @@ def test_a_database_ahead_of_the_build_is_waited_out(journal: Journal, dsn: str,
     postgres.psql("DELETE FROM ordergate.migrations WHERE version = 99", dsn)
     journal.wait(lambda status: status["lastSeq"] == LAST)
     assert stopped(worker) == 0
+
+
+def test_a_writer_that_wakes_up_behind_another_one_is_fenced(
+    journal: Journal, tmp_path: Path, dsn: str, postgres: PostgresServer
+) -> None:
+    """The lock is of one data directory; the watermark also stops one that slept on another machine."""
+    journal.commit(40)
+    sleeper = journal.start(dsn)
+    journal.wait(lambda status: status.get("lastSeq") == 40)
+    sleeper.send_signal(signal.SIGSTOP)
+    journal.commit(LAST)
+    replica = Journal(Paths(tmp_path / "replica"), journal.workers)
+    replica.paths.prepare()
+    replica.commit(LAST // 2)
+    follower = replica.start(dsn)
+    replica.wait(lambda status: status.get("lastSeq") == LAST // 2)
+    sleeper.send_signal(signal.SIGCONT)
+    assert sleeper.wait(timeout=10) == 70
+    assert "another worker writes to this database" in journal.status()["lastError"]
+    replica.commit(LAST)
+    replica.wait(lambda status: status["lastSeq"] == status["portfolioSeq"] == LAST)
+    assert counts(postgres, dsn) == EVERYTHING
+    assert stopped(follower) == 0
+
+
+RAISE_FOUR_TIMES = """
+CREATE SEQUENCE faults;  -- what it counts is not rolled back
+CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('faults') <= 4 THEN RAISE EXCEPTION 'a fault of the test' USING ERRCODE = '{sqlstate}'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER fault BEFORE INSERT ON execution.fills FOR EACH ROW EXECUTE FUNCTION fault();
+"""
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "57014", "53100"])  # serialization, statement time-out, disk full
+def test_a_fault_of_the_server_repeats_the_whole_batch(
+    journal: Journal, dsn: str, postgres: PostgresServer, sqlstate: str
+) -> None:
+    journal.commit(40)
+    worker = journal.start(dsn)
+    journal.wait(lambda status: status.get("portfolioSeq") == 40 and status["lastError"] is None)
+    postgres.psql(RAISE_FOUR_TIMES.format(sqlstate=sqlstate), dsn)
+    journal.commit(LAST)
+    status = journal.wait(lambda status: bool(status["lastError"]))
+    assert f" {sqlstate}: a fault of the test" in status["lastError"]
+    status = journal.wait(lambda status: status["lastSeq"] == status["portfolioSeq"] == LAST)
+    assert (status["pid"], status["lastError"], worker.poll()) == (worker.pid, None, None)
+    assert int(postgres.psql("SELECT last_value FROM faults", dsn)) > 4
+    assert counts(postgres, dsn) == EVERYTHING
+    assert stopped(worker) == 0
+
+
+REFUSALS = {
+    "25006": (
+        "ALTER ROLE writer SET default_transaction_read_only = on",
+        "ALTER ROLE writer RESET default_transaction_read_only",
+    ),
+    "42501": ("REVOKE INSERT ON execution.fills FROM writer", "GRANT INSERT ON execution.fills TO writer"),
+}
+
+
+@pytest.mark.parametrize("sqlstate", REFUSALS)
+def test_a_server_that_refuses_is_waited_out_and_named(
+    journal: Journal, dsn: str, postgres: PostgresServer, sqlstate: str
+) -> None:
+    """Read-only, or without a right: no crash loop, the SQLSTATE where people and health look, and then all of it."""
+    refuse, allow = REFUSALS[sqlstate]
+    journal.commit(0)
+    assert stopped_when_migrated(journal, journal.start(dsn)) == 0
+    database = dsn.partition("@/")[2].partition("?")[0]
+    postgres.psql(
+        "DO $$ BEGIN CREATE ROLE writer LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        f"GRANT ALL ON DATABASE {database} TO writer;"
+        "GRANT USAGE ON SCHEMA ordergate, execution, portfolio, identity, risk TO writer;"
+        "GRANT ALL ON ALL TABLES IN SCHEMA ordergate, execution, portfolio, identity, risk TO writer",
+        dsn,
+    )
+    postgres.psql(refuse, dsn)
+    journal.commit(LAST)
+    worker = journal.start(dsn.replace("ordergate@", "writer@"))
+    status = journal.wait(lambda status: status["pid"] == worker.pid and bool(status["lastError"]))
+    assert f" {sqlstate}: " in status["lastError"]
+    time.sleep(1)
+    assert (worker.poll(), journal.status()["lastSeq"]) == (None, 0)
+    postgres.psql(allow, dsn)
+    status = journal.wait(lambda status: status["lastSeq"] == status["portfolioSeq"] == LAST)
+    assert (status["lastError"], counts(postgres, dsn)) == (None, EVERYTHING)
+    assert stopped(worker) == 0
+
+
+def stopped_when_migrated(journal: Journal, worker: subprocess.Popen[bytes]) -> int:
+    """Waits until the worker has its tables and nothing to write, then stops it."""
+    journal.wait(lambda status: "lastSeq" in status and status["lastError"] is None)
+    time.sleep(0.5)
+    return stopped(worker)

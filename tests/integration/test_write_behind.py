@@ -446,6 +446,48 @@ def test_a_locked_table_is_waited_out_by_the_server_not_by_us(database: str) -> 
     assert counts(database) == (20, 5, 5, 5, 20)
 
 
+def test_a_deadlock_is_a_fault_of_the_server_and_the_batch_is_repeated(database: str) -> None:
+    """The real thing: the other session waits for our watermark while it holds what we want next."""
+    first, second = history(20, 10)
+
+    async def scene() -> Writer:
+        writer = Writer(database, NOTHING_YET)
+        await write(writer, first)
+        other = await asyncpg.connect(database)
+        await other.execute("SET deadlock_timeout = '30s'; BEGIN; LOCK execution.fills")
+        writing = asyncio.create_task(write(writer, second))
+        await asyncio.sleep(0.3)  # by now it has advanced the watermark and waits for the table
+        waiting = asyncio.create_task(other.execute("UPDATE execution.watermark SET updated_at = now()"))
+        with pytest.raises(asyncpg.DeadlockDetectedError):
+            await writing
+        await waiting
+        await other.execute("ROLLBACK")
+        await other.close()
+        assert isinstance(asyncpg.DeadlockDetectedError(""), TROUBLE)
+        await write(writer, second)
+        writer.drop_connection()
+        return writer
+
+    assert asyncio.run(scene()).watermark == target(second)
+    assert counts(database) == (80, 20, 20, 20, 80)
+
+
+def test_each_commit_is_flushed_whatever_the_server_prefers(database: str, postgres: PostgresServer) -> None:
+    """The gateway takes the watermark as evidence of what the journal held."""
+    name = postgres.psql("SELECT current_database()", database)
+    postgres.psql(
+        f"ALTER DATABASE {name} SET synchronous_commit = off;"
+        "CREATE TABLE seen (setting text);"
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$;"
+        "CREATE TRIGGER see BEFORE INSERT OR UPDATE ON execution.watermark FOR EACH ROW EXECUTE FUNCTION see()",
+        database,
+    )
+    written(database, *history(30, 10))
+    assert postgres.psql("SELECT DISTINCT setting FROM seen", database) == "on"
+    assert postgres.psql("SHOW synchronous_commit", database) == "off"
+
+
 def test_the_watermark_is_read_for_the_gateway(dsn: str, tmp_path: Path) -> None:
     assert read_watermark(dsn, 5) is None  # no schema yet
     migrate(dsn)
