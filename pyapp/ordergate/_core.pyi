@@ -171,8 +171,12 @@ class Rows:
     """Of the chunk that ends at last_seq."""
     event_hash: bytes
     """Head of the order_events chain after this batch."""
+    copied: dict[str, bytes]
+    """Table name -> its rows as a file for a binary COPY: the tables that only grow."""
+    merged: dict[str, list[list[object]]]
+    """Table name -> columns (not rows), in the order of `persistence/write_behind.sql`: the other tables."""
     tables: dict[str, list[list[object]]]
-    """Table name -> columns (not rows), in the order of `persistence/write_behind.sql`."""
+    """The columns of both kinds. All three are made anew at each look."""
 
 @final
 class Follower:

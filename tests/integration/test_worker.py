@@ -294,6 +294,19 @@ def test_a_fault_of_the_server_repeats_the_whole_batch(
     assert stopped(worker) == 0
 
 
+def test_a_poisoned_record_is_parked_and_said_so(journal: Journal, dsn: str, postgres: PostgresServer) -> None:
+    journal.commit(40)
+    worker = journal.start(dsn)
+    journal.wait(lambda status: status.get("portfolioSeq") == 40 and status["lastError"] is None)
+    postgres.psql("ALTER TABLE execution.fills ADD CONSTRAINT picky CHECK (exchange_fill_id <> '7-801')", dsn)
+    journal.commit(LAST)
+    status = journal.wait(lambda status: status["lastSeq"] == status["portfolioSeq"] == LAST)
+    assert (status["pid"], status["lastError"], status["parkedRecords"]) == (worker.pid, None, 1)
+    assert "POISON_RECORD" in (journal.paths.log / "worker.log").read_text()
+    assert stopped(worker) == 0
+    assert counts(postgres, dsn) == f"{LAST}|{ORDERS}|{ORDERS - 1}|{ORDERS}|{LAST}|{LAST}"
+
+
 REFUSALS = {
     "25006": (
         "ALTER ROLE writer SET default_transaction_read_only = on",

@@ -251,9 +251,10 @@ async def test_metrics_and_document_need_no_key() -> None:
         assert b"\nordergate_http_requests_in_flight 1\n" in metrics.body
         assert b"# TYPE ordergate_http_requests_shed_total counter\n" in metrics.body
         assert b"write_behind" not in metrics.body
-        server.deps.write_behind_lag = lambda: (7, 0.25)
+        server.deps.write_behind_lag = lambda: (7, 0.25, 2)
         metrics = await server.ask("GET", "/metrics")
         assert b"\nordergate_write_behind_lag_records 7\n" in metrics.body
         assert b"\nordergate_write_behind_lag_seconds 0.25\n" in metrics.body
+        assert b"\nordergate_write_behind_parked_records 2\n" in metrics.body
         document = await server.ask("GET", "/openapi.json", authorization=None)
         assert json.loads(document.body)["openapi"].startswith("3.1")

@@ -150,8 +150,12 @@ def test_errors_are_told_in_one_line_with_their_sqlstate() -> None:
     class Full(Exception):
         sqlstate = "53100"
 
+    class TooLong(Exception):
+        sqlstate = "54000"
+
     assert describe(Full("no space left\nDETAIL: more")) == "Full 53100: no space left"
     assert describe(TimeoutError()) == "TimeoutError"
+    assert is_data_error(TooLong())
     assert not is_data_error(Full())
     assert not is_data_error(TimeoutError())
 

@@ -15,11 +15,13 @@ def test_the_lag_is_the_workers_and_goes_on_when_it_stops(tmp_path: Path) -> Non
     gateway: Any = fake_core.Gateway(last_seq=100)
     lag = WriteBehindLag(gateway, file)
     assert lag.read() is None
-    file.write_text(json.dumps({"pid": 1, "lastSeq": 90, "committedSeq": 97, "lag": 7, "lagMs": 250}))
-    assert lag.read() == (7, 0.25)
+    file.write_text(
+        json.dumps({"pid": 1, "lastSeq": 90, "committedSeq": 97, "lag": 7, "lagMs": 250, "parkedRecords": 2})
+    )
+    assert lag.read() == (7, 0.25, 2)
     os.utime(file, (time.time() - 60, time.time() - 60))
-    records, seconds = lag.read() or (0, 0.0)
-    assert records == 10 and 60 < seconds < 62
+    records, seconds, parked = lag.read() or (0, 0.0, 0)
+    assert (records, parked) == (10, 2) and 60 < seconds < 62
     for broken in ("", "[]", '{"lag":"x"}', "[" * 100_000):
         file.write_text(broken)
         assert lag.read() is None

@@ -1,8 +1,9 @@
 //! A follower: the gateway's own fold over what is committed, for the worker and the venues.
 
 use crate::errors::FollowerStopped;
-use crate::rows::{Batch, EventHash, Folded, Rows};
+use crate::rows::{Batch, Folded};
 use crate::start::newest_state;
+use crate::table::{EventHash, Rows};
 use ordergate_core::account::Account;
 use ordergate_core::instrument::Instrument;
 use ordergate_core::record::{FOLD_VERSION, Record};
@@ -257,7 +258,7 @@ impl Follower {
     }
 
     /// The next batch, or None when there is nothing new.
-    fn poll_rows(&mut self, py: Python<'_>, max_records: usize) -> PyResult<Option<Rows>> {
+    fn poll_rows(&mut self, max_records: usize) -> PyResult<Option<Rows>> {
         let rows_after = self.rows_after;
         let mut batch = Batch::default();
         let mut head = self.event_hash;
@@ -267,7 +268,7 @@ impl Follower {
             }
         })?;
         self.event_hash = head;
-        batch.finish(py, &self.state, head)
+        Ok(batch.finish(&self.state, head))
     }
 
     fn state_hash(&self) -> String {

@@ -41,6 +41,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<gateway::Gateway>()?;
     module.add_class::<refusal::Refusal>()?;
     module.add_class::<follower::Follower>()?;
-    module.add_class::<rows::Rows>()?;
+    module.add_class::<table::Rows>()?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a batch of records means for Postgres: pure rows, in the column order of `persistence/write_behind.sql`.
 
-use crate::table::{Cell, Table, printable};
+use crate::table::{Cell, EventHash, Rows, Table, printable};
 use ordergate_core::audit;
 use ordergate_core::order::Order;
 use ordergate_core::record::{Fill, Record};
@@ -8,13 +8,8 @@ use ordergate_core::retention::facts_of;
 use ordergate_core::state::{Applied, State};
 use ordergate_core::terms::{Nanos, OrderId, Scope, Seq};
 use ordergate_journal::ChunkInfo;
-use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Head of the chain over `execution.order_events`.
-pub type EventHash = [u8; 32];
 
 /// One record, just folded.
 #[derive(Clone, Copy)]
@@ -116,7 +111,7 @@ impl Batch {
             order.into(),
             account.into(),
             record.name().into(),
-            ts.into(),
+            Cell::Time(ts),
             payload.as_str().into(),
             prev.as_slice().into(),
             head.as_slice().into(),
@@ -169,7 +164,7 @@ impl Batch {
             mode.into(),
             kind.into(),
             payload.into(),
-            ts.into(),
+            Cell::Time(ts),
         ]);
     }
 
@@ -288,6 +283,7 @@ impl Batch {
                 body.by.as_str().into(),
                 body.reason.as_str().into(),
                 ts.into(),
+                seq.into(),
             ]),
             _ => {}
         }
@@ -328,26 +324,22 @@ impl Batch {
     }
 
     /// The order rows as the state stands after the batch; `None` when nothing was added.
-    pub fn finish(mut self, py: Python<'_>, state: &State, head: EventHash) -> PyResult<Option<Rows>> {
-        let Some(last) = self.last else { return Ok(None) };
+    pub fn finish(mut self, state: &State, head: EventHash) -> Option<Rows> {
+        let last = self.last?;
         for order in std::mem::take(&mut self.touched)
             .into_iter()
             .filter_map(|id| state.order(id))
         {
             self.order(state, order);
         }
-        let tables = PyDict::new(py);
-        for (name, table) in self.tables {
-            tables.set_item(name, table.into_python(py)?)?;
-        }
-        Ok(Some(Rows {
+        Some(Rows {
             first_seq: self.first_seq,
             last_seq: last.last_seq,
             epoch: last.epoch,
             chunk_hash: last.hash,
             event_hash: head,
-            tables: tables.unbind(),
-        }))
+            tables: self.tables,
+        })
     }
 }
 
@@ -377,33 +369,4 @@ fn scopes(bits: u32) -> String {
         .map(|scope| scope.as_str())
         .collect();
     words.join(",")
-}
-
-/// What one batch of whole chunks means for Postgres.
-#[pyclass(frozen, module = "ordergate._core")]
-pub struct Rows {
-    #[pyo3(get)]
-    first_seq: Seq,
-    #[pyo3(get)]
-    last_seq: Seq,
-    #[pyo3(get)]
-    epoch: u32,
-    chunk_hash: [u8; 16],
-    event_hash: EventHash,
-    /// Table name -> columns.
-    #[pyo3(get)]
-    tables: Py<PyDict>,
-}
-
-#[pymethods]
-impl Rows {
-    #[getter]
-    fn chunk_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.chunk_hash)
-    }
-
-    #[getter]
-    fn event_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.event_hash)
-    }
 }

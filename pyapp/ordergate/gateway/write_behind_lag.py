@@ -1,4 +1,4 @@
-"""How far Postgres is behind, from the worker's status file: for metrics only."""
+"""How far Postgres is behind, and what it refused, from the worker's status file: for metrics only."""
 
 import time
 from pathlib import Path
@@ -18,6 +18,7 @@ class _Status(msgspec.Struct, rename="camel"):
     last_seq: int
     lag: int
     lag_ms: float
+    parked_records: int = 0
 
 
 _decode = msgspec.json.Decoder(_Status).decode
@@ -32,14 +33,14 @@ class WriteBehindLag:
         self._gateway = gateway
         self._file = file
 
-    def read(self) -> tuple[int, float] | None:
-        """(records, seconds), or None when there is no readable file."""
+    def read(self) -> tuple[int, float, int] | None:
+        """(records, seconds, parked rows), or None when there is no readable file."""
         try:
             status = _decode(self._file.read_bytes())
             age = time.time() - self._file.stat().st_mtime
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         if age < STALE_SECONDS:
-            return status.lag, status.lag_ms / 1000
+            return status.lag, status.lag_ms / 1000, status.parked_records
         lag = max(0, self._gateway.durable_seq() - status.last_seq)
-        return lag, round(status.lag_ms / 1000 + age, 3) if lag else 0.0
+        return lag, round(status.lag_ms / 1000 + age, 3) if lag else 0.0, status.parked_records

@@ -72,7 +72,7 @@ class Deps:
     """Highest sequence that `place` has returned (at first: the journal's last): a lower one is a repeat."""
     past_orders: PastOrders = field(default_factory=lambda: PastOrders(None))
     """Orders that have left memory."""
-    write_behind_lag: Callable[[], tuple[int, float] | None] = lambda: None
+    write_behind_lag: Callable[[], tuple[int, float, int] | None] = lambda: None
     """Records and seconds that Postgres is behind; None when that is not known."""
     load: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """Requests in flight, and those shed so far: the application's own figures, filled in by it."""

@@ -38,6 +38,7 @@ async def metrics(deps: Deps, bodies: Bodies, request: Request) -> Reply:
         lines += [
             _metric("write_behind_lag_records", "gauge", "Journal records that Postgres does not hold yet.", lag[0]),
             _metric("write_behind_lag_seconds", "gauge", "Time since Postgres last held every record.", lag[1]),
+            _metric("write_behind_parked_records", "gauge", "Rows that Postgres refused for what they hold.", lag[2]),
         ]
     body = deps.gateway.metrics() + "".join(lines).encode()
     return 200, [_METRICS_TYPE, ("x-request-id", request.id), NO_STORE], body

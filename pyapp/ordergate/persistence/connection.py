@@ -7,7 +7,7 @@ be frozen. Here a late command never gets there: the connection is terminated fi
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, Protocol, TypeVar
 
 import asyncpg
 
@@ -30,6 +30,9 @@ class Connection(Protocol):
     async def fetch(self, query: str, *args: object) -> Sequence[Any]: ...
     async def fetchrow(self, query: str, *args: object) -> Any: ...
     async def fetchval(self, query: str, *args: object) -> Any: ...
+    async def copy_to_table(
+        self, table_name: str, *, schema_name: str, columns: Sequence[str], source: BinaryIO, format: str
+    ) -> str: ...
     def transaction(self) -> AbstractAsyncContextManager[object]: ...
     async def add_listener(self, channel: str, callback: Listener) -> None: ...
     async def close(self) -> None: ...
@@ -60,8 +63,11 @@ def describe(error: BaseException) -> str:
 
 
 def is_data_error(error: BaseException) -> bool:
-    """Whether the rows themselves were refused (SQLSTATE class 22 or 23), so that repeating them cannot help."""
-    return str(getattr(error, "sqlstate", None) or "")[:2] in {"22", "23"}
+    """Whether the rows themselves were refused, so that repeating them cannot help.
+
+    SQLSTATE class 22 (bad value), 23 (constraint) or 54 (too large for an index or a page).
+    """
+    return str(getattr(error, "sqlstate", None) or "")[:2] in {"22", "23", "54"}
 
 
 async def connect(dsn: str, application: str, *, limit_s: float = CONNECT_S, statement_s: int = 30) -> Connection:

@@ -153,8 +153,9 @@ INSERT INTO risk.limits (
     version, account_id, max_order_qty, max_order_notional, max_open_orders, set_by, reason, set_at)
 SELECT version, account_id, max_order_qty::numeric, max_order_notional::numeric, max_open_orders, set_by, reason,
        timestamptz 'epoch' + set_ns / 1000 * interval '1 microsecond'
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[])
-     AS r (version, account_id, max_order_qty, max_order_notional, max_open_orders, set_by, reason, set_ns)
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[],
+            $9::bigint[])
+     AS r (version, account_id, max_order_qty, max_order_notional, max_open_orders, set_by, reason, set_ns, seq)
 ON CONFLICT (version) DO NOTHING;
 
 -- name: kill_switch_events

@@ -19,7 +19,9 @@ SELECT seq, account_id, mode, kind, payload::text AS payload, processed_at IS NO
 FROM execution.portfolio_events_outbox WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3;
 
 -- name: fills_recorded
-SELECT count(*) FROM execution.order_events WHERE seq > $1 AND seq <= $2 AND kind = 'FILL';
+-- Those whose event is parked have an alarm of their own.
+SELECT count(*) FROM execution.order_events e WHERE seq > $1 AND seq <= $2 AND kind = 'FILL'
+AND NOT EXISTS (SELECT FROM execution.parked_records p WHERE p.seq = e.seq AND p.relation = 'outbox');
 
 -- name: held
 -- Books that wait behind an event that could not be applied: everything unprocessed up to the cursor.

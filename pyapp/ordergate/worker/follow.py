@@ -114,7 +114,7 @@ async def _write_on(
             if not await _written(writer, batch, progress, stop):
                 return
         caught_up = progress.written(writer.watermark.last_seq)
-        progress.fill_conflicts = writer.fill_conflicts
+        progress.fill_conflicts, progress.parked = writer.fill_conflicts, writer.parked
         if batch is None and stop.is_set():
             return
         _snapshot_if_due(follower, snapshots, snapshot, progress)
@@ -124,7 +124,7 @@ async def _write_on(
 
 async def _written(writer: Writer, batch: Batch, progress: Progress, stop: asyncio.Event) -> bool:
     """Writes the batch, however long Postgres takes to come back; False when `stop` came first."""
-    conflicts = writer.fill_conflicts
+    conflicts, parked = writer.fill_conflicts, writer.parked
     wait = RETRY_S[0]
     while True:
         try:
@@ -138,6 +138,14 @@ async def _written(writer: Writer, batch: Batch, progress: Progress, stop: async
             continue
         _well_again(progress)
         progress.batches += 1
+        if writer.parked > parked:
+            _log.error(
+                "rows were refused and are parked",
+                code="POISON_RECORD",
+                rows=writer.parked - parked,
+                first_seq=batch.first_seq,
+                last_seq=batch.last_seq,
+            )
         if writer.fill_conflicts > conflicts:
             _log.error(
                 "fills were stored already",

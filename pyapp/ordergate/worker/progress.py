@@ -29,6 +29,8 @@ class Progress:
     """When Postgres last held all of it."""
     snapshot_seq: int = 0
     fill_conflicts: int = 0
+    parked: int = 0
+    """Rows that Postgres refused for what they hold."""
     batches: int = 0
     error: str | None = None
     """Why nothing is being written at the moment."""
@@ -55,6 +57,7 @@ def rendered(progress: Progress, portfolio: Portfolio) -> dict[str, object]:
         "lastError": progress.error or portfolio.error,
         "batches": progress.batches,
         "fillConflicts": progress.fill_conflicts,
+        "parkedRecords": progress.parked,
         "snapshotSeq": progress.snapshot_seq,
         "portfolioSeq": portfolio.cursor,
         "portfolioParked": [

@@ -1,0 +1,75 @@
+"""The rows of the real follower, by both ways into Postgres: they say the same, to the last digit."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ordergate import _core
+from ordergate.persistence.migrate import migrate
+from ordergate.persistence.watermark import EVENT_CHAIN_START, NOTHING_YET
+from ordergate.persistence.write_behind import TABLES, Writer, write
+from tests.integration import real_journal
+from tests.integration.postgres_server import PostgresServer
+
+ORDERS = 600
+RELATIONS = [
+    "execution.order_events", "execution.orders", "execution.fills", "execution.portfolio_events_outbox",
+    "execution.sessions", "execution.alarms", "execution.instruments", "execution.parked_records",
+    "identity.accounts", "identity.api_keys", "risk.limits", "risk.kill_switch_events",
+]  # fmt: skip
+
+
+def journal(data: Path) -> int:
+    """A journal in which each table has something; its last record."""
+    gateway = real_journal.created(data)
+    session = real_journal.begin(gateway)
+    real_journal.trade(gateway, session, range(ORDERS))
+    gateway.kill_on("global", "", 1, 'drill \u2713 \x01 "quoted" \\', "ann", "cli")
+    gateway.kill_off("global", "", "ann", "cli")
+    key = gateway.create_key("bench", "bob", "old", b"\x02" * 32, ["read"], 1, gateway.now_ns())
+    gateway.revoke_key(key)
+    gateway.close()
+    last: int = gateway.last_seq
+    return last
+
+
+def without_copy(rows: _core.Rows) -> Any:
+    """The same batch, all of it by INSERT."""
+    every: Mapping[str, Any] = rows.tables
+    assert every.keys() == {*rows.copied, *rows.merged}
+    assert {name: every[name] for name in rows.merged} == rows.merged
+    plain = {name: getattr(rows, name) for name in ("first_seq", "last_seq", "epoch", "chunk_hash", "event_hash")}
+    return SimpleNamespace(**plain, copied={}, merged=every, tables=every)
+
+
+def stored(server: PostgresServer, dsn: str) -> dict[str, str]:
+    """Every row of every table, as text."""
+    return {name: server.psql(f"SELECT t::text FROM {name} t ORDER BY t::text", dsn) for name in RELATIONS}
+
+
+def test_copy_and_insert_store_the_same(tmp_path: Path, postgres: PostgresServer) -> None:
+    last = journal(tmp_path)
+    found = []
+    seen = set()
+    for by_copy in (True, False):
+        dsn = postgres.create_database()
+        migrate(dsn)
+
+        async def scene(dsn: str = dsn, by_copy: bool = by_copy) -> None:
+            follower = _core.Follower(str(tmp_path / "journal"))
+            follower.start_rows(0, b"", EVENT_CHAIN_START)
+            writer = Writer(dsn, NOTHING_YET)
+            while (rows := follower.poll_rows(500)) is not None:
+                seen.update(rows.tables)
+                await write(writer, rows if by_copy else without_copy(rows))
+            writer.drop_connection()
+            assert (writer.watermark.last_seq, writer.parked) == (last, 0)
+
+        asyncio.run(scene())
+        found.append(stored(postgres, dsn))
+    assert found[0] == found[1]
+    assert seen == set(TABLES) - {"alarms"}
+    assert found[0]["execution.order_events"].count("\n") + 1 == ORDERS * real_journal.RECORDS_PER_ORDER
+    assert "drill ✓" in found[0]["risk.kill_switch_events"]
