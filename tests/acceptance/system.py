@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,22 +59,30 @@ def free_port() -> int:
 
 
 def start(
-    data_dir: Path, *, prices: str = "synthetic", port: int | None = None, redis_port: int | None = None
+    data_dir: Path,
+    *,
+    prices: str = "synthetic",
+    port: int | None = None,
+    redis_port: int | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> System:
-    """Starts `ordergate up` and returns when it takes PAPER orders; AssertionError with its last words if not."""
+    """Starts `ordergate up` and returns when it takes PAPER orders; AssertionError with its last words if not.
+
+    `settings` are further environment variables.
+    """
     data_dir = data_dir.resolve()
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     port, redis_port = port or free_port(), redis_port or free_port()
     output = data_dir.parent / f"{data_dir.name}.out"
     command = [sys.executable, "-m", "ordergate", "up", "--data-dir", str(data_dir), "--prices", prices]
-    settings = {"ORDERGATE_HTTP__PORT": str(port), "ORDERGATE_REDIS__PORT": str(redis_port)}
+    ports = {"ORDERGATE_HTTP__PORT": str(port), "ORDERGATE_REDIS__PORT": str(redis_port)}
     with output.open("ab") as sink:
         supervisor = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env=clean_environment() | settings,
+            env=clean_environment() | ports | dict(settings or {}),
             start_new_session=True,
         )
     system = System(data_dir, port, redis_port, prices, supervisor, output)
@@ -122,9 +130,15 @@ def stop(system: System) -> float:
 
 
 @contextmanager
-def running(data_dir: Path, *, prices: str = "synthetic", port: int | None = None) -> Iterator[System]:
+def running(
+    data_dir: Path,
+    *,
+    prices: str = "synthetic",
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[System]:
     """A system for the length of a block: stopped in order when the block succeeds, by force when it fails."""
-    system = start(data_dir, prices=prices, port=port)
+    system = start(data_dir, prices=prices, port=port, settings=settings)
     try:
         yield system
         stop(system)
