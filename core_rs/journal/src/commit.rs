@@ -83,10 +83,7 @@ impl Reader {
     /// The newest whole value; `None` when everything is damaged. Between two reads it never goes back.
     #[must_use]
     pub fn read(&self) -> Option<Position> {
-        let words = self.page.words();
-        newest(words)
-            .or_else(|| newest_checkpoint(words))
-            .map(|(_, position)| position)
+        newest(self.page.words()).map(|(_, position)| position)
     }
 }
 
@@ -122,12 +119,7 @@ impl Publisher {
     /// `NotFound`, `InvalidData` (too short), or what the disk says.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Publisher, Option<Position>)> {
         let page = disk.map(path, true)?;
-        let words = page.words();
-        let slots = SLOT_AT.iter().map(|at| load(&words[*at..*at + SLOT_WORDS]));
-        let found = slots
-            .flatten()
-            .chain(newest_checkpoint(words))
-            .max_by_key(|(generation, _)| *generation);
+        let found = newest(page.words());
         // With everything damaged any number does: there is nothing older to be confused with.
         let (generation, last) = found.unwrap_or((3, Position::default()));
         Ok((
@@ -192,12 +184,17 @@ fn load(slot: &[AtomicU64]) -> Option<(u64, Position)> {
     decode(&words)
 }
 
-fn newest_checkpoint(words: &[AtomicU64]) -> Option<(u64, Position)> {
+/// The newest whole value of all four places: the same for a start, a follower and `verify`. A checkpoint is newer than
+/// the slots only when a loss of power spoilt the newest of them.
+fn newest(words: &[AtomicU64]) -> Option<(u64, Position)> {
     let checkpoints = CHECKPOINT_AT.iter().map(|at| load(&words[*at..*at + SLOT_WORDS]));
-    checkpoints.flatten().max_by_key(|(generation, _)| *generation)
+    newest_slot(words)
+        .into_iter()
+        .chain(checkpoints.flatten())
+        .max_by_key(|(generation, _)| *generation)
 }
 
-fn newest(words: &[AtomicU64]) -> Option<(u64, Position)> {
+fn newest_slot(words: &[AtomicU64]) -> Option<(u64, Position)> {
     for round in 0..ROUNDS {
         let found = look(|place| load(&words[SLOT_AT[place]..SLOT_AT[place] + SLOT_WORDS]));
         if found.is_some() {

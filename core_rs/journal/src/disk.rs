@@ -11,6 +11,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// How often a lock is asked for before another writer is taken to hold it.
+const LOOKS: u32 = 5;
 
 /// A file that is written and read at offsets.
 pub trait DiskFile: Send + Sync + Debug {
@@ -88,6 +92,12 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
+
+    /// True while another holds the lock on a file. Changes nothing, and takes the lock for no longer than it looks.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 
     /// A new, empty file (0600); one of that name is emptied.
     ///
@@ -220,9 +230,27 @@ impl Disk for RealDisk {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(RealLock { _file: file }))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
+        for look in 0..LOOKS {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Box::new(RealLock { _file: file }))),
+                // Perhaps somebody who only looks: see `is_locked`.
+                Err(Errno::WOULDBLOCK) if look + 1 < LOOKS => std::thread::sleep(Duration::from_millis(2)),
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let file = match open_existing(path, false) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }

@@ -4,6 +4,7 @@ use crate::ahead::Ahead;
 use crate::chunk::{self, ChunkInfo, Frame, Hash, OwnedFrame};
 use crate::clock::boottime_ns;
 use crate::disk::{DirLock, Disk, RealDisk, SharedPage};
+use crate::judgement::Place;
 use crate::open;
 use crate::writer::{MAX_PENDING, Pending, Shared};
 use parking_lot::{Mutex, MutexGuard};
@@ -62,7 +63,7 @@ pub enum OpenError {
     #[error("{place}: {reason}. {advice}.")]
     Refused {
         /// File and offset.
-        place: String,
+        place: Place,
         /// What is wrong.
         reason: String,
         /// What to do.

@@ -10,34 +10,69 @@ use std::path::{Path, PathBuf};
 
 /// Where copies of torn tails are kept.
 const TORN: &str = "torn";
-/// How much is copied at once.
-const PIECE: usize = 1 << 20;
+
+/// Bytes after the last good chunk that are no whole chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where they start.
+    pub from: u64,
+    /// How many, up to the last that is not zero.
+    pub bytes: u64,
+    /// Where they were kept, once they are cut.
+    pub copy: Option<PathBuf>,
+}
+
+impl Torn {
+    /// What a cut would take, file by file.
+    pub(crate) fn find(reading: &Reading, dir: &Path) -> Result<Vec<Torn>, OpenError> {
+        bad_parts(reading)
+            .iter()
+            .map(|part| {
+                let path = segment::path(dir, part.first_seq);
+                let end = segment::end_of_data(part.file.as_ref(), part.end, u64::MAX);
+                let bytes = end.map_err(|error| io_at(&path, error))? - part.end;
+                let (from, copy) = (part.end, None);
+                Ok(Torn {
+                    path,
+                    from,
+                    bytes,
+                    copy,
+                })
+            })
+            .collect()
+    }
+}
+
+fn bad_parts(reading: &Reading) -> &[Part] {
+    &reading.parts[reading.bad.unwrap_or(reading.parts.len())..]
+}
 
 /// Cuts what follows the last good chunk, keeping a copy. Durable on return; the copies are, before anything is cut.
-pub(crate) fn cut(disk: &dyn Disk, dir: &Path, reading: &mut Reading) -> Result<PathBuf, OpenError> {
-    let torn = dir.join(TORN);
-    let bad = reading.bad.unwrap_or(reading.parts.len());
-    let copied = keep(disk, dir, &torn, &reading.parts[bad..]).map_err(|error| io_at(&torn, error))?;
-    for part in &reading.parts[bad..] {
+pub(crate) fn cut(disk: &dyn Disk, dir: &Path, reading: &mut Reading) -> Result<Vec<Torn>, OpenError> {
+    let kept = dir.join(TORN);
+    let mut torn = Torn::find(reading, dir)?;
+    keep(disk, dir, &kept, bad_parts(reading), &mut torn).map_err(|error| io_at(&kept, error))?;
+    for part in bad_parts(reading) {
         let path = segment::path(dir, part.first_seq);
         // A segment without a chunk goes whole: files with a name have at least one.
         let done = if part.end <= SECTOR {
             disk.remove(&path)
         } else {
-            zero(part.file.as_ref(), part.end)
+            disk.open(&path, true).and_then(|file| zero(file.as_ref(), part.end))
         };
         done.map_err(|error| io_at(&path, error))?;
     }
     disk.sync_dir(dir).map_err(|error| io_at(dir, error))?;
     reading.parts.retain(|part| part.end > SECTOR);
-    Ok(copied)
+    Ok(torn)
 }
 
-fn keep(disk: &dyn Disk, dir: &Path, torn: &Path, parts: &[Part]) -> io::Result<PathBuf> {
-    disk.make_dir(torn)?;
-    let taken = disk.list(torn)?;
-    let mut copied = torn.to_owned();
-    for part in parts {
+fn keep(disk: &dyn Disk, dir: &Path, kept: &Path, parts: &[Part], torn: &mut [Torn]) -> io::Result<()> {
+    disk.make_dir(kept)?;
+    let taken = disk.list(kept)?;
+    for (part, torn) in parts.iter().zip(torn) {
         let stem = format!("{}-{}", segment::name(part.first_seq), part.end);
         let mut name = stem.clone();
         for n in 2.. {
@@ -46,21 +81,20 @@ fn keep(disk: &dyn Disk, dir: &Path, torn: &Path, parts: &[Part]) -> io::Result<
             }
             name = format!("{stem}-{n}");
         }
-        copied = torn.join(name);
-        let copy = disk.create(&copied)?;
-        let end = segment::end_of_data(part.file.as_ref(), part.end)?;
-        for_pieces(part.file.as_ref(), part.end, end, |bytes, at| {
+        let path = kept.join(name);
+        let copy = disk.create(&path)?;
+        for_pieces(part.file.as_ref(), part.end, part.end + torn.bytes, |bytes, at| {
             copy.write_at(bytes, at - part.end)
         })?;
         copy.sync()?;
+        torn.copy = Some(path);
     }
-    disk.sync_dir(torn)?;
-    disk.sync_dir(dir)?;
-    Ok(copied)
+    disk.sync_dir(kept)?;
+    disk.sync_dir(dir)
 }
 
 fn zero(file: &dyn DiskFile, from: u64) -> io::Result<()> {
-    let end = segment::end_of_data(file, from)?;
+    let end = segment::end_of_data(file, from, u64::MAX)?;
     for_pieces(file, from, end, |bytes, at| {
         bytes.fill(0);
         file.write_at(bytes, at)
@@ -72,16 +106,18 @@ fn zero(file: &dyn DiskFile, from: u64) -> io::Result<()> {
 /// after a flush error the page cache may show what the disk does not hold.
 ///
 /// All but the last of them were flushed before the next was begun, so writing them together risks nothing.
-pub(crate) fn rewrite(dir: &Path, parts: &[Part]) -> Result<(), OpenError> {
+pub(crate) fn rewrite(disk: &dyn Disk, dir: &Path, parts: &[Part]) -> Result<(), OpenError> {
     for part in parts {
         let Some(from) = part.unproven else { continue };
         // With its first chunk, a segment's header is unproven too.
         let from = if from == SECTOR { 0 } else { from };
-        for_pieces(part.file.as_ref(), from, part.end, |bytes, at| {
-            part.file.write_at(bytes, at)
-        })
-        .and_then(|()| part.file.sync())
-        .map_err(|error| io_at(&segment::path(dir, part.first_seq), error))?;
+        let path = segment::path(dir, part.first_seq);
+        disk.open(&path, true)
+            .and_then(|file| {
+                for_pieces(file.as_ref(), from, part.end, |bytes, at| file.write_at(bytes, at))?;
+                file.sync()
+            })
+            .map_err(|error| io_at(&path, error))?;
     }
     Ok(())
 }
@@ -92,10 +128,10 @@ fn for_pieces(
     to: u64,
     mut piece: impl FnMut(&mut [u8], u64) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut window = vec![0; PIECE];
+    let mut window = vec![0; segment::piece(from, to)];
     let mut at = from;
     while at < to {
-        let want = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
+        let want = segment::piece(at, to);
         let got = file.read_at(&mut window[..want], at)?;
         if got == 0 {
             break;

@@ -246,7 +246,9 @@ impl Scanner {
         let need = need.min(room);
         let window_end = self.window_at + self.window.len() as u64;
         if self.at < self.window_at || self.at + need as u64 > window_end {
-            let size = room.min(need.max(WINDOW));
+            // As much as there is: small files do not pay for a whole window of zeros.
+            let left = usize::try_from(self.file.len()?.saturating_sub(self.at)).unwrap_or(usize::MAX);
+            let size = room.min(need.max(WINDOW)).min(left);
             self.window.resize(size, 0);
             let got = self.file.read_at(&mut self.window, self.at)?;
             self.window.truncate(got);
@@ -260,23 +262,31 @@ impl Scanner {
     }
 }
 
-/// Offset after the last byte that is not zero, at or after `from`; `from` itself when all are zero.
+/// Offset after the last byte that is not zero in `[from, to)`; `from` itself when all are zero.
 ///
 /// # Errors
 /// The disk's.
-pub fn end_of_data(file: &dyn DiskFile, from: u64) -> io::Result<u64> {
-    let mut window = vec![0; WINDOW];
+pub fn end_of_data(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<u64> {
+    let to = to.min(file.len()?);
+    let mut window = vec![0; piece(from, to)];
     let (mut at, mut end) = (from, from);
-    loop {
-        let got = file.read_at(&mut window, at)?;
+    while at < to {
+        let want = piece(at, to);
+        let got = file.read_at(&mut window[..want], at)?;
         if let Some(last) = window[..got].iter().rposition(|byte| *byte != 0) {
             end = at + last as u64 + 1;
         }
-        if got < window.len() {
-            return Ok(end);
+        if got == 0 {
+            break;
         }
         at += got as u64;
     }
+    Ok(end)
+}
+
+/// How much of `[from, to)` is read at once.
+pub(crate) fn piece(from: u64, to: u64) -> usize {
+    usize::try_from(to.saturating_sub(from)).unwrap_or(WINDOW).min(WINDOW)
 }
 
 /// True when any undamaged chunk of a later record than `after_seq` starts in `[from, to)`.

@@ -3,9 +3,10 @@
 use crate::chunk::{self, ChunkInfo, Defect, Frame, Hash, Header, SECTOR};
 use crate::disk::{Disk, DiskFile};
 use crate::index::Index;
-use crate::journal::{OpenError, Postgres, Visit};
-use crate::marks::{CommitWord, Mark};
-use crate::recovery::{CommitSeen, PostgresSeen, SnapshotSeen, Tail};
+use crate::journal::{OpenError, Visit};
+use crate::judgement::{Extent, Place, Scope};
+use crate::marks::{Claims, CommitWord, Mark};
+use crate::recovery::Tail;
 use crate::segment::{self, Chain, Found, Scanner, SegmentHeader};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,28 @@ use std::sync::Arc;
 pub(crate) struct Part {
     pub(crate) first_seq: u64,
     pub(crate) file: Arc<dyn DiskFile>,
+    /// Last good record in it, its good chunks, and the epochs of the first and the last of them.
+    pub(crate) last_seq: u64,
+    pub(crate) chunks: u64,
+    pub(crate) epochs: (u32, u32),
     /// Offset after the last good chunk, 0 when not even the header is good.
     pub(crate) end: u64,
     /// Where the chunks begin that nobody is known to have flushed.
     pub(crate) unproven: Option<u64>,
+}
+
+impl Part {
+    const fn new(first_seq: u64, file: Arc<dyn DiskFile>) -> Part {
+        Part {
+            first_seq,
+            file,
+            last_seq: 0,
+            chunks: 0,
+            epochs: (0, 0),
+            end: 0,
+            unproven: None,
+        }
+    }
 }
 
 /// Everything that was read.
@@ -38,38 +57,40 @@ pub(crate) struct Reading {
     pub(crate) index: Index,
     pub(crate) last_ts: i64,
     pub(crate) unproven_chunks: u64,
-    marks: [Mark; 3],
+    /// See [`Claims::marks`].
+    pub(crate) marks: [Mark; 3],
     floor: u64,
     after_seq: u64,
+    /// First segment to read.
+    start: usize,
+    /// Segment and offset beyond which nothing is looked at.
+    limit: Option<(u64, u64)>,
     /// First record that was read, less one.
     read_from: u64,
 }
 
 const COMMIT: usize = 0;
 const POSTGRES: usize = 1;
-const SNAPSHOT: usize = 2;
 
 impl Reading {
-    pub(crate) fn new(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        commit: CommitWord,
-        postgres: Postgres,
-        after: (u64, Option<Hash>),
-    ) -> Result<Reading, OpenError> {
-        let names = segment::list(disk.as_ref(), dir).map_err(|error| io_at(dir, error))?;
-        let commit = match commit {
-            CommitWord::At(position) => Mark::new(position.last_seq, Some(position.hash)),
-            CommitWord::Missing | CommitWord::Unreadable => Mark::new(0, None),
+    pub(crate) fn new(disk: &Arc<dyn Disk>, dir: &Path, claims: &Claims, scope: Scope) -> Result<Reading, OpenError> {
+        let mut names = segment::list(disk.as_ref(), dir).map_err(|error| io_at(dir, error))?;
+        let limit = match claims.commit {
+            CommitWord::At(position) if scope.live => Some((position.segment, position.end)),
+            _ => None,
         };
-        let postgres = match postgres {
-            Postgres::At { seq, hash } => Mark::new(seq, Some(hash)),
-            Postgres::Empty | Postgres::Unreadable => Mark::new(0, None),
+        names.retain(|first| limit.is_none_or(|(segment, _)| *first <= segment));
+        let (marks, after_seq) = (claims.marks(), claims.snapshot.0);
+        let from = match (scope.extent, claims.commit) {
+            (Extent::Everything, _) => 0,
+            // An unknown commit does not call for reading everything that the snapshot covers.
+            (Extent::NeededAtStart, CommitWord::Missing | CommitWord::Unreadable) => after_seq,
+            (Extent::NeededAtStart, _) => after_seq.min(marks[COMMIT].seq),
         };
-        let marks = [commit, postgres, Mark::new(after.0, after.1)];
         Ok(Reading {
             dir: dir.to_owned(),
             disk: Arc::clone(disk),
+            start: segment::place_of(&names, from).unwrap_or(0),
             names,
             parts: Vec::new(),
             chain: Chain::default(),
@@ -81,20 +102,15 @@ impl Reading {
             unproven_chunks: 0,
             marks,
             floor: marks.iter().map(|mark| mark.seq).max().unwrap_or(0),
-            after_seq: after.0,
+            after_seq,
+            limit,
             read_from: 0,
         })
     }
 
-    /// Reads from the segment of the oldest mark that recovery needs to the end, replaying what follows the snapshot.
-    pub(crate) fn read(&mut self, commit_known: bool, replay: Visit<'_>) -> Result<(), OpenError> {
-        // An unknown commit does not call for reading everything that the snapshot covers.
-        let from = if commit_known {
-            self.after_seq.min(self.marks[COMMIT].seq)
-        } else {
-            self.after_seq
-        };
-        let start = segment::place_of(&self.names, from).unwrap_or(0);
+    /// Reads to the end, replaying what follows the snapshot.
+    pub(crate) fn read(&mut self, replay: Visit<'_>) -> Result<(), OpenError> {
+        let start = self.start;
         for first in self.names[..start].iter().copied() {
             self.index.push_segment(first);
         }
@@ -114,7 +130,7 @@ impl Reading {
     fn enter(&mut self, place: usize, is_first: bool) -> Result<bool, OpenError> {
         let first_seq = self.names[place];
         let path = segment::path(&self.dir, first_seq);
-        let file = self.disk.open(&path, true).map_err(|error| io_at(&path, error))?;
+        let file = self.disk.open(&path, false).map_err(|error| io_at(&path, error))?;
         let header = SegmentHeader::read(file.as_ref()).map_err(|error| io_at(&path, error))?;
         if is_first {
             self.chain.last_seq = first_seq - 1;
@@ -123,12 +139,7 @@ impl Reading {
         if is_first && first_seq == 1 {
             self.pass_boundary();
         }
-        self.parts.push(Part {
-            first_seq,
-            file,
-            end: 0,
-            unproven: None,
-        });
+        self.parts.push(Part::new(first_seq, file));
         let header = match header {
             Ok(header) => header,
             Err(Defect::Foreign) => return Ok(self.stop(Tail::Foreign)),
@@ -154,20 +165,28 @@ impl Reading {
             return Ok(false);
         };
         let path = segment::path(&self.dir, self.parts[place].first_seq);
+        let limit = self.limit_of(place);
         let mut scanner = Scanner::new(Arc::clone(&self.parts[place].file), SECTOR);
         loop {
-            match scanner.next(u64::MAX).map_err(|error| io_at(&path, error))? {
+            match scanner.next(limit).map_err(|error| io_at(&path, error))? {
                 Found::Chunk { header, .. } if !self.chain.continues(&header) => return Ok(self.stop(Tail::Gap)),
                 Found::Chunk { offset, header, bytes } => {
                     let end = chunk::align(offset + bytes.len() as u64);
                     self.take(place, offset, &header, bytes, replay)
                         .map_err(|reason| OpenError::Refused {
-                            place: format!("{} at {offset}", path.display()),
+                            place: Place {
+                                path: path.clone(),
+                                offset: Some(offset),
+                                after_seq: Some(self.chain.last_seq),
+                            },
                             reason,
                             advice: "The journal itself is whole: start the release that wrote it, or a newer one"
                                 .into(),
                         })?;
-                    self.parts[place].end = end;
+                    let part = &mut self.parts[place];
+                    let first_epoch = if part.chunks == 0 { header.epoch } else { part.epochs.0 };
+                    (part.end, part.last_seq, part.epochs) = (end, header.last_seq(), (first_epoch, header.epoch));
+                    part.chunks += 1;
                 }
                 Found::Defect(Defect::Foreign) => return Ok(self.stop(Tail::Foreign)),
                 // Whether these bytes matter depends on whether the next segment continues.
@@ -251,15 +270,10 @@ impl Reading {
         }
         for first_seq in self.names[name_place + 1..].iter().copied() {
             let path = segment::path(&self.dir, first_seq);
-            let file = self.disk.open(&path, true).map_err(|error| io_at(&path, error))?;
+            let file = self.disk.open(&path, false).map_err(|error| io_at(&path, error))?;
             let header = SegmentHeader::read(file.as_ref()).map_err(|error| io_at(&path, error))?;
             self.later |= !matches!(header, Err(Defect::Bad));
-            self.parts.push(Part {
-                first_seq,
-                file,
-                end: 0,
-                unproven: None,
-            });
+            self.parts.push(Part::new(first_seq, file));
         }
         for place in self.bad.unwrap_or(newest)..self.parts.len() {
             self.later = self.later || self.undamaged_after(place)?;
@@ -267,16 +281,23 @@ impl Reading {
         Ok(())
     }
 
+    fn limit_of(&self, place: usize) -> u64 {
+        match self.limit {
+            Some((segment, end)) if segment == self.parts[place].first_seq => end,
+            _ => u64::MAX,
+        }
+    }
+
     fn has_rest(&self, place: usize) -> Result<bool, OpenError> {
         let part = &self.parts[place];
-        let end = segment::end_of_data(part.file.as_ref(), part.end);
+        let end = segment::end_of_data(part.file.as_ref(), part.end, self.limit_of(place));
         Ok(end.map_err(|error| io_at(&segment::path(&self.dir, part.first_seq), error))? > part.end)
     }
 
     fn undamaged_after(&self, place: usize) -> Result<bool, OpenError> {
         let part = &self.parts[place];
-        let len = part.file.len();
-        len.and_then(|len| segment::has_later_chunk(&part.file, part.end.max(SECTOR), len, self.chain.last_seq))
+        let end = part.file.len().map(|len| len.min(self.limit_of(place)));
+        end.and_then(|end| segment::has_later_chunk(&part.file, part.end.max(SECTOR), end, self.chain.last_seq))
             .map_err(|error| io_at(&segment::path(&self.dir, part.first_seq), error))
     }
 
@@ -314,55 +335,6 @@ impl Reading {
             mark.agrees = Some(header.is_ok_and(|header| mark.hash.is_none_or(|hash| hash == header.prev_hash)));
         }
         Ok(())
-    }
-
-    pub(crate) fn commit_seen(&self, word: CommitWord) -> CommitSeen {
-        let mark = &self.marks[COMMIT];
-        match word {
-            CommitWord::Missing => CommitSeen::Missing,
-            CommitWord::Unreadable => CommitSeen::Unreadable,
-            CommitWord::At(_) if mark.seq > self.chain.last_seq => CommitSeen::Beyond,
-            // Not passed: its segment has left the journal, as an old value may outlive it after a loss of power.
-            CommitWord::At(_) if mark.agrees.unwrap_or(true) => CommitSeen::Within,
-            CommitWord::At(_) => CommitSeen::Differs,
-        }
-    }
-
-    pub(crate) fn postgres_seen(&self, postgres: Postgres) -> PostgresSeen {
-        let mark = &self.marks[POSTGRES];
-        match (postgres, mark.agrees) {
-            (Postgres::Unreadable, _) => PostgresSeen::Unreadable,
-            _ if mark.seq > self.chain.last_seq => PostgresSeen::Beyond,
-            (_, Some(true)) => PostgresSeen::Within,
-            (_, Some(false)) => PostgresSeen::Differs,
-            (_, None) => PostgresSeen::Before,
-        }
-    }
-
-    pub(crate) fn snapshot_seen(&self) -> SnapshotSeen {
-        let mark = &self.marks[SNAPSHOT];
-        match mark.agrees {
-            _ if mark.seq > self.chain.last_seq => SnapshotSeen::Beyond,
-            Some(true) => SnapshotSeen::Within,
-            Some(false) => SnapshotSeen::Differs,
-            None => SnapshotSeen::Short,
-        }
-    }
-
-    /// Where to point an operator.
-    pub(crate) fn place(&self) -> String {
-        let part = self
-            .bad
-            .or(self.parts.len().checked_sub(1))
-            .and_then(|place| self.parts.get(place));
-        let last = self.chain.last_seq;
-        part.map_or_else(
-            || format!("{} (no segments)", self.dir.display()),
-            |part| {
-                let path = segment::path(&self.dir, part.first_seq);
-                format!("{} at byte {}, after record {last}", path.display(), part.end)
-            },
-        )
     }
 }
 

@@ -116,6 +116,10 @@ impl Disk for SimDisk {
         })
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.alive()?.locked.contains(path))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut made = 0;
         self.change(|state| {

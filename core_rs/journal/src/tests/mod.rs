@@ -5,6 +5,7 @@ mod any_history;
 mod damage;
 mod decision;
 mod following;
+mod inspection;
 mod power;
 mod snapshot_files;
 mod support;

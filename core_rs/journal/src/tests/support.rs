@@ -107,7 +107,7 @@ pub fn open_on(
 pub fn refusal(result: Result<Replayed, OpenError>) -> String {
     match result {
         Err(OpenError::Refused { reason, place, advice }) => {
-            assert!(!place.is_empty() && !advice.is_empty());
+            assert!(!place.to_string().is_empty() && !advice.is_empty());
             reason
         }
         Err(other) => panic!("not a refusal: {other}"),
