@@ -1,0 +1,241 @@
+//! The steps that histories are made of: clients, venues, operators, time, and crashes.
+
+use crate::orders::{Event, Trade, UNIT, VENUE_ID};
+use crate::reference::Request;
+use ordergate_core::terms::{KillScope, Mode};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// How a request is written down: the same order whatever the spelling.
+#[derive(Debug, Clone, Copy)]
+pub enum Spelling {
+    Numbers,
+    Strings,
+    TrailingZeros,
+}
+
+/// Who speaks for a venue.
+#[derive(Debug, Clone, Copy)]
+pub enum Speaker {
+    /// The connected session of the order's mode.
+    Own,
+    /// The connected session of the other mode.
+    Other,
+    /// The first session of all, which is gone soon.
+    Stale,
+}
+
+#[derive(Debug, Clone)]
+pub enum Step {
+    Submit {
+        account: u32,
+        key: Option<u8>,
+        request: Request,
+        spelling: Spelling,
+    },
+    Cancel {
+        account: u32,
+        order: u8,
+    },
+    Report {
+        speaker: Speaker,
+        order: u8,
+        event: Event,
+    },
+    /// A request that was decided comes again.
+    Resubmit {
+        request: u8,
+        spelling: Spelling,
+    },
+    /// The newest report comes again.
+    Again,
+    Price {
+        mode: Mode,
+        instrument: usize,
+        bid: i128,
+    },
+    Connect {
+        mode: Mode,
+    },
+    /// A venue that trades the other mode.
+    ConnectWrong {
+        mode: Mode,
+    },
+    Disconnect {
+        mode: Mode,
+    },
+    Wait {
+        ms: i64,
+        read: bool,
+    },
+    Kill {
+        scope: u8,
+        level: u8,
+    },
+    Unkill {
+        scope: u8,
+    },
+    Limit {
+        account: Option<u32>,
+        qty: Option<i128>,
+        notional: Option<i128>,
+        open: Option<u32>,
+    },
+    Halt {
+        instrument: usize,
+        halted: bool,
+    },
+    Deposit {
+        account: u32,
+        mode: Mode,
+        asset: &'static str,
+        units: i128,
+    },
+    /// Everything so far is on the disk.
+    Flush,
+    /// The process dies; what was not flushed may be lost.
+    Crash {
+        lose: bool,
+    },
+}
+
+pub fn scope_of(scope: u8) -> (KillScope, &'static str) {
+    [
+        (KillScope::Global, ""),
+        (KillScope::Account, "desk"),
+        (KillScope::Strategy, "grid"),
+        (KillScope::Symbol, "BTCUSDT"),
+    ][scope as usize]
+}
+
+fn mode() -> impl Strategy<Value = Mode> + Clone {
+    select(&[Mode::Paper, Mode::Live][..])
+}
+
+/// Mostly whole units, sometimes thousandths, seldom something that no filter lets pass.
+fn qty() -> impl Strategy<Value = i128> {
+    prop_oneof![
+        12 => (1..45_i128).prop_map(|units| units * UNIT),
+        6 => (1..9_000_i128).prop_map(|steps| steps * UNIT / 1_000),
+        1 => select(&[0, 1, 61 * UNIT, UNIT / 2_000 * 3][..]),
+    ]
+}
+
+fn price() -> impl Strategy<Value = i128> {
+    prop_oneof![
+        12 => (1..90_i128).prop_map(|units| units * UNIT),
+        6 => (1..9_000_i128).prop_map(|ticks| ticks * UNIT / 100),
+        1 => select(&[1, 101 * UNIT, UNIT / 200 * 3][..]),
+    ]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let instrument = prop_oneof![10 => Just(0_usize), 4 => Just(1), 1 => Just(2)];
+    let price = proptest::option::weighted(0.8, price());
+    let client_id = proptest::option::weighted(0.3, (0..3_u8).prop_map(|id| format!("c{id}")));
+    let strategy = proptest::option::weighted(0.3, Just("grid".to_owned()));
+    let valid_for_ms = proptest::option::weighted(0.3, 1..4_000_u32);
+    (
+        mode(),
+        instrument,
+        any::<bool>(),
+        qty(),
+        price,
+        client_id,
+        strategy,
+        valid_for_ms,
+    )
+        .prop_map(
+            |(mode, instrument, buy, qty, price, client_id, strategy, valid_for_ms)| Request {
+                mode,
+                instrument,
+                buy,
+                qty,
+                price,
+                client_id,
+                strategy,
+                valid_for_ms,
+            },
+        )
+}
+
+/// Few ids, so that they repeat: with the same digits and with others.
+fn trade() -> impl Strategy<Value = Event> {
+    let fee = select(
+        &[
+            (0, "USDT"),
+            (UNIT / 100, "USDT"),
+            (UNIT / 1_000, "BTC"),
+            (-UNIT / 50, "BNB"),
+        ][..],
+    );
+    let qty = (1..12_i128).prop_map(|halves| halves * UNIT / 2);
+    (0..4_u8, qty, 40..44_i128, fee, 0..8_i128).prop_map(|(id, qty, price, (fee, fee_asset), odd)| {
+        // The venue's own rounding of the quote need not be ours.
+        let quote = qty * price + i128::from(odd == 0);
+        Event::Trade(
+            format!("t{id}"),
+            Trade {
+                price: price * UNIT,
+                qty,
+                quote,
+                fee,
+                fee_asset,
+            },
+        )
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        10 => trade(),
+        4 => Just(Event::Ack(VENUE_ID)),
+        2 => Just(Event::Reject("-1013")),
+        1 => Just(Event::NotSent("TOO_OLD")),
+        1 => Just(Event::NotSent("KILLED")),
+        2 => Just(Event::Unknown),
+        2 => select(&["", "STP"][..]).prop_map(Event::Canceled),
+        1 => Just(Event::CancelReject),
+        1 => Just(Event::CancelUnknown),
+        1 => Just(Event::Expired("IOC")),
+        1 => (1..9_i128, 40..60_i128).prop_map(|(qty, price)| Event::Replaced { qty: qty * UNIT, price: price * UNIT }),
+        1 => Just(Event::ReplaceReject),
+        3 => any::<bool>().prop_map(|working| Event::Found { working }),
+        2 => Just(Event::Absent),
+        1 => Just(Event::Unreadable),
+    ]
+}
+
+pub fn step() -> impl Strategy<Value = Step> {
+    let key = proptest::option::weighted(0.98, 0..30_u8);
+    let spelling = select(&[Spelling::Numbers, Spelling::Strings, Spelling::TrailingZeros][..]);
+    let speaker = prop_oneof![12 => Just(Speaker::Own), 1 => Just(Speaker::Other), 1 => Just(Speaker::Stale)];
+    let account = 0..2_u32;
+    let some = |strategy: std::ops::Range<i128>| proptest::option::of(strategy.prop_map(|units| units * UNIT));
+    prop_oneof![
+        24 => (account.clone(), key, request(), spelling.clone())
+            .prop_map(|(account, key, request, spelling)| Step::Submit { account, key, request, spelling }),
+        3 => (any::<u8>(), spelling).prop_map(|(request, spelling)| Step::Resubmit { request, spelling }),
+        4 => (account.clone(), any::<u8>()).prop_map(|(account, order)| Step::Cancel { account, order }),
+        30 => (speaker, any::<u8>(), event())
+            .prop_map(|(speaker, order, event)| Step::Report { speaker, order, event }),
+        3 => Just(Step::Again),
+        3 => (mode(), 0..2_usize, 1..80_i128)
+            .prop_map(|(mode, instrument, bid)| Step::Price { mode, instrument, bid: bid * UNIT }),
+        3 => mode().prop_map(|mode| Step::Connect { mode }),
+        1 => mode().prop_map(|mode| Step::ConnectWrong { mode }),
+        1 => mode().prop_map(|mode| Step::Disconnect { mode }),
+        3 => (prop_oneof![8 => 0..400_i64, 2 => 400..3_000_i64, 1 => Just(86_400_000)], proptest::bool::weighted(0.8))
+            .prop_map(|(ms, read)| Step::Wait { ms, read }),
+        1 => (0..4_u8, 0..4_u8).prop_map(|(scope, level)| Step::Kill { scope, level }),
+        3 => (0..4_u8).prop_map(|scope| Step::Unkill { scope }),
+        1 => (proptest::option::of(account.clone()), some(1..60), some(1..3_000), proptest::option::of(0..8_u32))
+            .prop_map(|(account, qty, notional, open)| Step::Limit { account, qty, notional, open }),
+        1 => (0..2_usize, proptest::bool::weighted(0.3))
+            .prop_map(|(instrument, halted)| Step::Halt { instrument, halted }),
+        2 => (account, mode(), select(&["USDT", "BTC", "ETH"][..]), -40..60_i128)
+            .prop_map(|(account, mode, asset, units)| Step::Deposit { account, mode, asset, units: units * UNIT }),
+        6 => Just(Step::Flush),
+        1 => any::<bool>().prop_map(|lose| Step::Crash { lose }),
+    ]
+}
