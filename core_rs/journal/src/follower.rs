@@ -1,8 +1,9 @@
 //! Reading the journal up to `commit`, from another process or thread. A follower never writes.
 
+use crate::archive::{self, Unpacked};
 use crate::chunk::{self, ChunkInfo, Header};
 use crate::commit::{self, Position, Reader};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::journal::Visit;
 use crate::segment::{self, Chain, Found, Scanner, SegmentHeader};
 use std::io::{self, ErrorKind};
@@ -43,6 +44,8 @@ pub enum FollowError {
 pub struct Follower {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Where segments are read from that have left the journal.
+    archive: Option<PathBuf>,
     commit: Reader,
     /// Records up to here are not visited.
     after_seq: u64,
@@ -53,6 +56,7 @@ pub struct Follower {
 
 struct Open {
     first_seq: u64,
+    path: PathBuf,
     scanner: Scanner,
 }
 
@@ -98,6 +102,7 @@ impl Follower {
         let follower = Follower {
             disk,
             dir: dir.to_owned(),
+            archive: None,
             commit,
             after_seq,
             chain: Chain::default(),
@@ -111,6 +116,13 @@ impl Follower {
             });
         }
         Ok(follower)
+    }
+
+    /// Also reads the segments that have left the journal for this directory.
+    #[must_use]
+    pub fn with_archive(mut self, dir: &Path) -> Follower {
+        self.archive = Some(dir.to_owned());
+        self
     }
 
     /// Visits whole chunks up to `commit`: as many as hold at most `max_records` records, but at least one chunk.
@@ -167,20 +179,12 @@ impl Follower {
         } else {
             u64::MAX
         };
-        let place = || {
-            format!(
-                "{} at {}",
-                segment::path(&self.dir, open.first_seq).display(),
-                open.scanner.offset()
-            )
-        };
         let corrupt = |place: String, reason: &str| FollowError::Corrupt {
             place,
             reason: reason.into(),
         };
-        let at = place();
-        let path = segment::path(&self.dir, open.first_seq);
-        let step = match open.scanner.next(limit).map_err(|error| io_at(&path, error))? {
+        let at = format!("{} at {}", open.path.display(), open.scanner.offset());
+        let step = match open.scanner.next(limit).map_err(|error| io_at(&open.path, error))? {
             Found::Chunk { header, .. } if !self.chain.continues(&header) => {
                 return Err(corrupt(at, "the chunk does not continue the one before"));
             }
@@ -209,25 +213,12 @@ impl Follower {
     fn enter(&mut self) -> Result<Open, FollowError> {
         let is_first = self.chain == Chain::default();
         let next = self.position() + 1;
-        let names = segment::list(self.disk.as_ref(), &self.dir).map_err(|error| io_at(&self.dir, error))?;
         // A later start needs the segment that begins with the next record, not any that could hold it.
-        let found = segment::place_of(&names, next).map(|place| names[place]);
-        let first_seq = match found {
-            Some(first) if is_first || first == next => first,
-            Some(first) => {
-                return Err(FollowError::Corrupt {
-                    place: segment::path(&self.dir, first).display().to_string(),
-                    reason: format!("record {next} is committed, and it is not there"),
-                });
-            }
-            None => return Err(FollowError::Gone(next)),
+        let holder = |names: &[u64]| {
+            let first = segment::place_of(names, next).map(|place| names[place]);
+            first.filter(|first| is_first || *first == next)
         };
-        let path = segment::path(&self.dir, first_seq);
-        let file = match self.disk.open(&path, false) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(FollowError::Gone(next)),
-            Err(error) => return Err(io_at(&path, error)),
-        };
+        let (first_seq, path, file) = self.find(next, holder)?;
         let header = SegmentHeader::read(file.as_ref()).map_err(|error| io_at(&path, error))?;
         let chain = &mut self.chain;
         match header {
@@ -243,8 +234,38 @@ impl Follower {
         }
         Ok(Open {
             first_seq,
+            path,
             scanner: Scanner::new(file, chunk::SECTOR),
         })
+    }
+
+    /// The segment that `holder` picks: in the journal, or else in the archive. In this order, since a segment is in the
+    /// archive before it leaves the journal.
+    fn find(
+        &self,
+        next: u64,
+        holder: impl Fn(&[u64]) -> Option<u64>,
+    ) -> Result<(u64, PathBuf, Arc<dyn DiskFile>), FollowError> {
+        let names = segment::list(self.disk.as_ref(), &self.dir).map_err(|error| io_at(&self.dir, error))?;
+        if let Some(first) = holder(&names) {
+            let path = segment::path(&self.dir, first);
+            match self.disk.open(&path, false) {
+                Ok(file) => return Ok((first, path, file)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(io_at(&path, error)),
+            }
+        } else if let Some(place) = segment::place_of(&names, next) {
+            return Err(missing(&segment::path(&self.dir, names[place]), next));
+        }
+        let Some(archive) = &self.archive else {
+            return Err(FollowError::Gone(next));
+        };
+        let names = archive::list(self.disk.as_ref(), archive).map_err(|error| io_at(archive, error))?;
+        let first = holder(&names).ok_or_else(|| missing(archive, next))?;
+        let path = archive::path(archive, first);
+        let file = self.disk.open(&path, false).and_then(Unpacked::new);
+        let file = file.map_err(|error| io_at(&path, error))?;
+        Ok((first, path, Arc::new(file)))
     }
 }
 
@@ -267,6 +288,13 @@ fn deliver(
     }
     chain.advance(header, hash);
     Ok(visited)
+}
+
+fn missing(place: &Path, next: u64) -> FollowError {
+    FollowError::Corrupt {
+        place: place.display().to_string(),
+        reason: format!("record {next} is committed, and it is not there"),
+    }
 }
 
 fn io_at(path: &Path, error: io::Error) -> FollowError {

@@ -85,10 +85,23 @@ impl Index {
             });
             old.entries.shrink_to_fit();
         }
+        self.forget_departed();
         self.segments.push(Segment {
             first_seq,
             entries: Vec::new(),
         });
+    }
+
+    /// Segments leave the journal from the oldest on; their entries and open files would be kept for ever.
+    fn forget_departed(&mut self) {
+        let departed = |segment: &Segment| {
+            let opened = self.disk.open(&segment::path(&self.dir, segment.first_seq), false);
+            opened.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let gone = self.segments.iter().take_while(|segment| departed(segment)).count();
+        self.segments.drain(..gone);
+        let oldest = self.segments.first().map_or(u64::MAX, |segment| segment.first_seq);
+        self.open.retain(|(segment, _)| *segment >= oldest);
     }
 
     /// A further chunk of the last segment.

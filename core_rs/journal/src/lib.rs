@@ -2,13 +2,14 @@
 //!
 //! Reading order: [`chunk`] (what one flush commits), [`segment`] (files of chunks), [`commit`] (how far they may be
 //! believed), [`recovery`] (the decision at start), [`journal`] (the writer's face), [`follower`] (the readers'),
-//! [`verify`] (the operators').
+//! [`verify`] (the operators'), [`archive`] (where segments go in the end).
 //!
 //! The order of effects is the whole point: flush, then `commit`, then `durable_seq` and the wake-up. Everything that
 //! anybody sees is at or below `commit`.
 #![deny(unsafe_code)]
 
 mod ahead;
+pub mod archive;
 pub mod chunk;
 pub mod clock;
 pub mod commit;

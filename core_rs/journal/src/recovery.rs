@@ -197,7 +197,9 @@ impl Refusal {
     pub const fn advice(self) -> &'static str {
         match self {
             Refusal::Foreign => "Start the release that wrote it, or a newer one",
-            Refusal::Gap => "Put the missing segments back (from the archive or a backup), then start again",
+            Refusal::Gap => {
+                "Put the missing segments back (zstd -d takes them out of the archive; else a backup), then start again"
+            }
             Refusal::MidLog => {
                 "Copy the journal, then restore this segment from a backup: acknowledged orders are in it"
             }
@@ -209,7 +211,9 @@ impl Refusal {
                 "Check that snapshots and journal belong together; a snapshot from elsewhere can be moved away"
             }
             Refusal::BehindPostgres => "Restore the missing end of the journal, or rebuild it from Postgres",
-            Refusal::SnapshotShort => "Put a snapshot or the older segments back (from the archive or a backup)",
+            Refusal::SnapshotShort => {
+                "Put a snapshot back, or the older segments (zstd -d takes them out of the archive; docs/archive.md)"
+            }
             Refusal::NoEvidence => "Make Postgres reachable and start again, or restore the commit file",
         }
     }

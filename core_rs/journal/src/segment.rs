@@ -26,6 +26,8 @@ const FORMAT: u16 = 1;
 const SUFFIX: &str = ".seg";
 /// How much is read at once.
 const WINDOW: usize = 1 << 20;
+/// How much of a segment's end is looked at first.
+const TAIL: u64 = 64 << 10;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,16 +108,21 @@ pub fn path(dir: &Path, first_seq: u64) -> PathBuf {
 /// # Errors
 /// The disk's.
 pub fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
-    let parse = |file: String| {
+    Ok(first_seqs(disk.list(dir)?.iter().map(String::as_str)))
+}
+
+/// What the names that are segments' say, ascending.
+pub(crate) fn first_seqs<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u64> {
+    let parse = |file: &str| {
         file.strip_suffix(SUFFIX)
             .filter(|digits| digits.len() == 20)?
             .parse::<u64>()
             .ok()
             .filter(|first| *first > 0)
     };
-    let mut found: Vec<u64> = disk.list(dir)?.into_iter().filter_map(parse).collect();
+    let mut found: Vec<u64> = names.filter_map(parse).collect();
     found.sort_unstable();
-    Ok(found)
+    found
 }
 
 /// The link that the next chunk must continue.
@@ -304,6 +311,45 @@ pub fn has_later_chunk(file: &Arc<dyn DiskFile>, from: u64, to: u64, after_seq: 
         }
         // Chunks start at sectors, whatever the bytes between claim.
         scanner.seek(at + SECTOR);
+    }
+    Ok(false)
+}
+
+/// The first of these neighbours that does not continue the one before it: its place, and what is wrong with its header
+/// if anything is. Reads headers and last chunks only.
+///
+/// # Errors
+/// The disk's.
+pub fn first_break(disk: &dyn Disk, dir: &Path, segments: &[u64]) -> io::Result<Option<(usize, Option<Defect>)>> {
+    for place in 1..segments.len() {
+        let [before, after] = [place - 1, place].map(|place| disk.open(&path(dir, segments[place]), false));
+        match SegmentHeader::read(after?.as_ref())? {
+            Err(defect) => return Ok(Some((place, Some(defect)))),
+            Ok(header) if header.first_seq == segments[place] && holds_chunk(before?.as_ref(), &header.prev_hash)? => {}
+            Ok(_) => return Ok(Some((place, None))),
+        }
+    }
+    Ok(None)
+}
+
+/// True when the file holds the chunk with this hash. Looked for from the end: cheap when it is the last one.
+fn holds_chunk(file: &dyn DiskFile, hash: &Hash) -> io::Result<bool> {
+    let mut end = chunk::align(file.len()?);
+    let mut window = Vec::new();
+    while end > SECTOR {
+        let start = end.saturating_sub(TAIL).max(SECTOR);
+        window.resize(usize::try_from(end - start).unwrap_or(WINDOW), 0);
+        let got = file.read_at(&mut window, start)?;
+        window.truncate(got);
+        for (sector, head) in window.chunks(SECTOR as usize).enumerate().rev() {
+            let Some(len) = chunk::claimed_len(head) else { continue };
+            let mut bytes = vec![0; len];
+            let got = file.read_at(&mut bytes, start + sector as u64 * SECTOR)?;
+            if got == len && chunk::decode(&bytes).is_ok() && chunk::hash_of(&bytes) == *hash {
+                return Ok(true);
+            }
+        }
+        end = start;
     }
     Ok(false)
 }

@@ -108,6 +108,21 @@ pub fn newest_on(disk: &dyn Disk, dir: &Path, fold_version: u32, not_after: u64)
     Ok(found)
 }
 
+/// True when two snapshots that verify, and that `fold_version` reads, both cover record `seq`: with either of them lost
+/// a start still needs nothing up to there.
+///
+/// # Errors
+/// What the disk says about the directory; a file that cannot be read does not count.
+pub fn two_cover(disk: &dyn Disk, dir: &Path, fold_version: u32, seq: u64) -> io::Result<bool> {
+    let seqs = match list(disk, dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        seqs => seqs?,
+    };
+    let covering = seqs.into_iter().rev().take_while(|at| *at >= seq);
+    let good = covering.filter(|at| read(disk, &dir.join(name(*at)), *at, fold_version).is_ok());
+    Ok(good.take(2).count() == 2)
+}
+
 fn read(disk: &dyn Disk, path: &Path, seq: u64, fold_version: u32) -> Result<Snapshot, String> {
     let file = disk.open(path, false).map_err(|error| error.to_string())?;
     let len = file.len().map_err(|error| error.to_string())?;

@@ -118,12 +118,31 @@ impl Reading {
             self.pass_boundary();
             return Ok(());
         }
+        if let Some((place, tail)) = self.break_before(start)? {
+            let path = segment::path(&self.dir, self.names[place]);
+            let file = self.disk.open(&path, false).map_err(|error| io_at(&path, error))?;
+            self.parts.push(Part::new(self.names[place], file));
+            self.stop(tail);
+            return self.look_behind(place);
+        }
         for place in start..self.names.len() {
             if !self.enter(place, place == start)? || !self.read_part(replay)? {
                 return self.look_behind(place);
             }
         }
         self.read_tail()
+    }
+
+    /// Segments that need no reading must still all be there, since stored answers are in them.
+    fn break_before(&self, start: usize) -> Result<Option<(usize, Tail)>, OpenError> {
+        let unread = &self.names[..=start];
+        let found = segment::first_break(self.disk.as_ref(), &self.dir, unread);
+        let found = found.map_err(|error| io_at(&self.dir, error))?;
+        Ok(found.map(|(place, defect)| match defect {
+            Some(Defect::Foreign) => (place, Tail::Foreign),
+            Some(Defect::Bad) => (place, Tail::Bad),
+            None => (place, Tail::Gap),
+        }))
     }
 
     /// Opens the next segment; false when the chain does not go on into it.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod any_history;
+mod archiving;
 mod damage;
 mod decision;
 mod following;
