@@ -77,8 +77,8 @@ impl State {
     }
 
     /// Whether this may be the id of an order that is not in memory any more; who does not remember cannot tell.
-    pub(crate) const fn may_have_left(&self, id: OrderId) -> bool {
-        self.counters.left > 0 && 0 < id && id <= self.last_seq
+    pub(crate) fn may_have_left(&self, id: OrderId) -> bool {
+        self.counters.left > 0 && 0 < id && id <= self.last_seq && !self.orders.contains_key(&id)
     }
 
     /// Orders that came back for a late trade and are still here.

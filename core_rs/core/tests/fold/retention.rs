@@ -306,3 +306,15 @@ fn journals_of_the_older_fold_keep_every_order() {
     assert!(replay(&old).order(order).is_some_and(|order: &Order| !order.is_open()));
     assert!(world.engine.state().order(order).is_none());
 }
+
+#[test]
+fn a_trade_of_the_wrong_mode_for_an_order_in_memory_is_parked() {
+    let (mut world, live, ..) = left();
+    let here = world.buy(Mode::Live, "1", "50");
+    world.report(live, here, OrderReport::Ack { venue_order_id: "v2" });
+    let paper = world.connect("paper", Mode::Paper);
+    world.collect();
+    world.fill(paper, here, "8", "1", "50");
+    assert_eq!(world.names(), ["PARKED"]);
+    world.check();
+}

@@ -242,7 +242,7 @@ fn restored_is_live(moment: &Moment<'_>) -> Result<(), String> {
     let bytes = snapshot::encode(live).map_err(|error| error.to_string())?;
     let restored = snapshot::decode(&bytes).map_err(|error| error.to_string())?;
     equal("hash", &restored.digest(), &live.digest())?;
-    equal("picture", &Picture::of(&restored), moment.after)?;
+    equal("picture", &moment.world.picture(&restored), moment.after)?;
     ensure(
         snapshot::encode(&restored).is_ok_and(|again| again == bytes),
         "another snapshot",

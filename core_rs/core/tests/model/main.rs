@@ -15,7 +15,6 @@ mod words;
 mod world;
 
 use invariants::{INVARIANTS, Moment};
-use picture::Picture;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -38,12 +37,12 @@ fn tell(steps: &[Step]) -> BTreeSet<String> {
             world.die(*lose);
         }
         let (before, was) = (
-            Picture::of(world.state()),
+            world.picture(world.state()),
             (world.state().digest(), world.state().last_seq()),
         );
         let outcome = world.go(step);
         world.collect();
-        let after = Picture::of(world.state());
+        let after = world.picture(world.state());
         let moment = Moment {
             world: &world,
             outcome,

@@ -60,7 +60,7 @@ impl Seen {
         (self.account, self.mode, if self.buy { "USDT" } else { base }.to_owned())
     }
 
-    fn of(state: &State, order: &order::Order) -> Self {
+    pub fn of(state: &State, order: &order::Order) -> Self {
         let terms = &order.terms;
         let symbol = &state.instrument(terms.instrument).unwrap().symbol;
         Self {

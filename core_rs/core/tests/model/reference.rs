@@ -62,6 +62,8 @@ fn strictest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 pub struct Model {
     pub now: Nanos,
     pub orders: BTreeMap<OrderId, Order>,
+    /// Orders that have left memory: trades of theirs wait, other reports are parked.
+    pub left: BTreeSet<OrderId>,
     /// Money put in or taken out, by account, mode, asset.
     pub deposits: BTreeMap<(u32, Mode, String), i128>,
     /// What was asked under a key, when, and the order that answers it.
@@ -328,7 +330,8 @@ impl Model {
     /// A report of a connected session; anybody else's changes nothing.
     pub fn report(&mut self, session: SessionId, id: OrderId, event: &Event) {
         let Some(mode) = self.mode_of(session) else { return };
-        if let Some(order) = self.orders.get_mut(&id).filter(|order| order.mode == mode) {
+        let here = !self.left.contains(&id);
+        if let Some(order) = self.orders.get_mut(&id).filter(|order| here && order.mode == mode) {
             order.hear(event);
             if order.cancel_wanted && !order.in_doubt && order.is_open() {
                 let why = order.reason.clone();

@@ -2,6 +2,7 @@
 //! from a snapshot and the other from the journal.
 
 use crate::orders::{Event, UNIT};
+use crate::picture::{Picture, Seen};
 use crate::reference::*;
 use crate::steps::{Speaker, Spelling, Step, scope_of};
 use crate::words::{self, Figures, text};
@@ -9,6 +10,7 @@ use ordergate_core::engine::{Caller, Emitted, Engine, NewKey, Submitted};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{InstrumentSet, KillOff, KillOn, Record};
 use ordergate_core::report::Report;
+use ordergate_core::retention::KEEP_ENDED_NS;
 use ordergate_core::risk;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
@@ -28,6 +30,8 @@ pub struct World {
     pub records: BTreeMap<Seq, Record>,
     /// The answer that each request got when it was decided.
     pub answers: BTreeMap<OrderId, (u16, String)>,
+    /// Orders that have left memory, as they were.
+    past: BTreeMap<OrderId, Seen>,
     /// The model as it was at the last flush, and the last record flushed.
     durable: (Model, Seq),
     epoch: u32,
@@ -78,6 +82,7 @@ impl World {
             journal: Vec::new(),
             records: BTreeMap::new(),
             answers: BTreeMap::new(),
+            past: BTreeMap::new(),
             durable: (Model::default(), 0),
             epoch: 0,
             newest: None,
@@ -147,9 +152,32 @@ impl World {
         for emitted in self.both(Engine::take_emitted) {
             let record = Record::decode(emitted.kind, Record::VERSION, &emitted.body).unwrap();
             self.replayed.apply(emitted.seq, emitted.ts, &record).unwrap();
+            self.part();
             self.records.insert(emitted.seq, record);
             self.journal.push(emitted);
         }
+    }
+
+    /// Takes note of the orders that left with the last record: long ended, each.
+    fn part(&mut self) {
+        for order in self.replayed.just_left() {
+            let idle = self.replayed.last_ts() - order.updated_at;
+            assert!(
+                !order.is_open() && idle >= KEEP_ENDED_NS,
+                "{order:?} left after {idle} ns"
+            );
+            self.past.insert(order.id, Seen::of(&self.replayed, order));
+        }
+        self.model.left = self.past.keys().copied().collect();
+    }
+
+    /// What a state shows, with the orders that have left memory as they were: nothing that is told of them changes it.
+    pub fn picture(&self, state: &State) -> Picture {
+        let mut picture = Picture::of(state);
+        for (id, order) in &self.past {
+            picture.orders.entry(*id).or_insert_with(|| order.clone());
+        }
+        picture
     }
 
     fn start(&mut self) {
@@ -177,7 +205,14 @@ impl World {
             self.journal.retain(|emitted| emitted.seq <= seq);
             self.records.retain(|record, _| *record <= seq);
             self.answers.retain(|order, _| *order <= seq);
-            self.replayed = replay(&self.journal);
+            self.replayed = State::default();
+            self.past.clear();
+            for emitted in std::mem::take(&mut self.journal) {
+                let record = Record::decode(emitted.kind, Record::VERSION, &emitted.body).unwrap();
+                self.replayed.apply(emitted.seq, emitted.ts, &record).unwrap();
+                self.part();
+                self.journal.push(emitted);
+            }
         }
         let restored = snapshot::decode(&snapshot::encode(&self.replayed).unwrap()).unwrap();
         self.engines = [Engine::new(restored), Engine::new(replay(&self.journal))];
@@ -221,7 +256,8 @@ impl World {
 
     /// Mostly one of the newest orders, so that several things happen to it.
     fn pick(&self, order: u8) -> OrderId {
-        let ids: Vec<OrderId> = self.model.orders.keys().rev().copied().collect();
+        let here = |id: &OrderId| !self.past.contains_key(id);
+        let ids: Vec<OrderId> = self.model.orders.keys().rev().copied().filter(here).collect();
         let among = if order < 180 { ids.len().min(4) } else { ids.len() };
         if among == 0 || order >= 250 {
             NOBODYS
