@@ -42,6 +42,10 @@ test: $(BUILT) $(VENV)/.dev ## Rust and Python tests, the acceptance runs includ
 	cargo test --quiet --locked --workspace --exclude ordergate-bindings
 	$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: exhaustive
+exhaustive: ## the journal: damage at every byte and bit, and 200,000 losses of power (release build, two minutes)
+	cargo test --release --quiet --locked -p ordergate-journal --test exhaustive --test power_loss -- --nocapture
+
 .PHONY: bench
 bench: $(BUILT) $(VENV)/.dev $(LOADGEN) ## submit through the binding; durable placement over HTTP against hello
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-columns=min,median,mean,ops,rounds -q

@@ -74,30 +74,38 @@ impl Ahead {
                 return;
             }
             drop(state);
-            // Once a segment, and always before the next checkpoint: after a loss of power `commit` is readable, and
-            // at most about a segment old.
-            let made = commit.sync().and_then(|()| self.make());
+            let failed = self.prepare(commit).is_err();
             let mut state = self.state.lock();
-            match made {
-                Ok(Some(file)) => {
-                    (state.ready, state.error, state.wanted) = (Some(file), None, false);
-                    self.changed.notify_all();
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    state.error = Some(format!("the next segment cannot be prepared: {error}"));
-                    self.changed.notify_all();
-                    if !state.stop {
-                        self.changed.wait_for(&mut state, RETRY);
-                    }
-                }
+            if failed && !state.stop {
+                self.changed.wait_for(&mut state, RETRY);
             }
         }
     }
 
+    /// Makes the next file. An error is also told to whoever waits for it.
+    pub(crate) fn prepare(&self, commit: &dyn SharedPage) -> io::Result<()> {
+        // Once a segment, and always before the next checkpoint: after a loss of power `commit` is readable, and at
+        // most about a segment old.
+        let made = commit.sync().and_then(|()| self.make());
+        let mut state = self.state.lock();
+        let done = match made {
+            Ok(Some(file)) => {
+                (state.ready, state.error, state.wanted) = (Some(file), None, false);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                state.error = Some(format!("the next segment cannot be prepared: {error}"));
+                Err(error)
+            }
+        };
+        self.changed.notify_all();
+        done
+    }
+
     fn make(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let file = self.disk.create(&self.dir.join(SPARE))?;
-        let zeros = vec![0; SLICE];
+        let zeros = vec![0; usize::try_from(self.bytes).unwrap_or(SLICE).min(SLICE)];
         let mut at = 0;
         while at < self.bytes {
             if self.state.lock().stop {
@@ -132,6 +140,12 @@ impl Ahead {
     pub(crate) fn again(&self) {
         self.state.lock().wanted = true;
         self.changed.notify_all();
+    }
+
+    /// True when [`Ahead::prepare`] has something to do.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.state.lock().wanted
     }
 
     /// Why there is no next segment yet, when making it failed.

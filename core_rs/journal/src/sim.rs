@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 mod files;
+mod stepped;
+
+pub use stepped::Stepped;
 
 const SECTOR: usize = 512;
 
@@ -90,7 +93,7 @@ impl SimDisk {
         self.0.lock().sync_delay = delay;
     }
 
-    /// From now on flushes report success and do nothing: the control of the tests that lose power.
+    /// From now on flushes, of names too, report success and do nothing: the control of the tests that lose power.
     pub fn set_lying(&self, lying: bool) {
         self.0.lock().lying = lying;
     }
@@ -302,15 +305,12 @@ impl Node {
     /// What other processes stored into a mapping is in the page cache at once.
     fn load_page(&mut self) {
         let Some(page) = self.page.clone() else { return };
-        let bytes: Vec<u8> = page
-            .iter()
-            .flat_map(|word| word.load(Ordering::SeqCst).to_ne_bytes())
-            .collect();
-        for (sector, piece) in bytes.chunks(SECTOR).enumerate() {
-            let known = &mut self.written[sector * SECTOR..sector * SECTOR + piece.len()];
-            if known != piece {
-                known.copy_from_slice(piece);
-                self.dirty.insert(sector);
+        for (at, word) in page.iter().enumerate() {
+            let bytes = word.load(Ordering::SeqCst).to_ne_bytes();
+            let known = &mut self.written[at * 8..at * 8 + 8];
+            if known != bytes {
+                known.copy_from_slice(&bytes);
+                self.dirty.insert(at * 8 / SECTOR);
             }
         }
     }

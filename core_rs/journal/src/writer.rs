@@ -152,10 +152,7 @@ impl Writer {
     }
 
     /// Waits for frames and swaps the buffers; `None` when there is nothing more to do, ever.
-    fn next_batch(&self, mut spare: Vec<u8>) -> Option<Batch> {
-        spare.clear();
-        spare.shrink_to(KEEP_BUFFER);
-        spare.resize(chunk::HEADER, 0);
+    fn next_batch(&self, spare: Vec<u8>) -> Option<Batch> {
         let mut pending = self.shared.pending.lock();
         pending.in_flight = 0;
         loop {
@@ -176,15 +173,39 @@ impl Writer {
         if self.shared.failure.get().is_some() {
             return None;
         }
+        Some(self.take(&mut pending, spare))
+    }
+
+    /// Everything that waits, for an empty buffer.
+    fn take(&self, pending: &mut Pending, mut spare: Vec<u8>) -> Batch {
+        spare.clear();
+        spare.shrink_to(KEEP_BUFFER);
+        spare.resize(chunk::HEADER, 0);
         pending.in_flight = pending.waiting();
-        let buf = std::mem::replace(&mut pending.buf, spare);
-        let first_seq = self.chain.last_seq + 1;
-        Some(Batch {
-            buf,
-            first_seq,
+        Batch {
+            buf: std::mem::replace(&mut pending.buf, spare),
+            first_seq: self.chain.last_seq + 1,
             last_seq: pending.last_seq,
             offset_ns: pending.offset_ns,
-        })
+        }
+    }
+
+    /// One turn of [`Writer::run`] that does not wait: for simulations that must repeat exactly.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn step(&mut self) -> Result<(), String> {
+        let shared = Arc::clone(&self.shared);
+        if let Some(reason) = shared.failure.get() {
+            return Err(reason.clone());
+        }
+        let mut pending = shared.pending.lock();
+        if pending.waiting() == 0 {
+            return Ok(());
+        }
+        let mut batch = self.take(&mut pending, Vec::new());
+        drop(pending);
+        let flushed = self.flush(&mut batch);
+        shared.pending.lock().in_flight = 0;
+        flushed.inspect_err(|reason| shared.fail(reason.clone()))
     }
 
     fn flush(&mut self, batch: &mut Batch) -> Result<(), String> {

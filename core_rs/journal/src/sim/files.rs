@@ -161,7 +161,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         let verdict = SimDisk::verdict(&mut state)?;
-        if matches!(verdict, Verdict::Go | Verdict::DoAndDie) {
+        if matches!(verdict, Verdict::Go | Verdict::DoAndDie) && !state.lying {
             let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut state.changes)
                 .into_iter()
                 .partition(|change| change.is_in(dir));
