@@ -1,4 +1,4 @@
-//! The power goes at any operation of a random history, also while a start recovers from the last time: every
+//! The power goes at any operation of a random history, or after an error or a kill, also while a start recovers: every
 //! acknowledged record is there, nothing is there twice or otherwise than it was written, and what a start shows stays.
 //!
 //! A history is a function of its seed, and so is everything that the disk loses: unflushed sectors come back old, new
@@ -41,11 +41,13 @@ enum Step {
 #[derive(Debug, Clone)]
 struct Case {
     steps: Vec<Step>,
-    /// The power goes at this writing operation, counted from 1.
+    /// It ends at this writing operation, counted from 1.
     at: u64,
-    /// Before, within or after it.
+    /// Before, within or after it, or because it fails.
     moment: fn(u64) -> Fault,
-    /// It goes once more at this operation of the start that follows.
+    /// Only the process ends there: the power goes after the start that follows.
+    killed: bool,
+    /// The power goes once more at this operation of the start that follows.
     in_recovery: Option<u64>,
     /// Decides what the disk keeps.
     losses: u64,
@@ -53,7 +55,7 @@ struct Case {
     lying: bool,
 }
 
-const MOMENTS: [fn(u64) -> Fault; 3] = [Fault::DieBefore, Fault::DieWithin, Fault::DieAfter];
+const MOMENTS: [fn(u64) -> Fault; 4] = [Fault::DieBefore, Fault::DieWithin, Fault::DieAfter, Fault::Fail];
 
 /// What the clients were told.
 #[derive(Debug, Clone, Copy, Default)]
@@ -161,7 +163,12 @@ impl Case {
     /// The whole case; `Ok` with the acknowledged records when nothing is wrong.
     fn check(&self) -> Result<u64, String> {
         let (disk, told, _) = self.run()?;
-        let mut disk = disk.lose_power(self.losses);
+        let mut disk = if self.killed {
+            disk.kill()
+        } else {
+            disk.lose_power(self.losses)
+        };
+        disk.set_lying(self.lying);
         let mut shown = told.acknowledged;
         if let Some(at) = self.in_recovery {
             disk.set_fault(Some((self.moment)(at)));
@@ -261,7 +268,8 @@ fn case(number: u64, lying: bool) -> Case {
     let mut case = Case {
         steps: history(chance.below(u64::MAX)),
         at: u64::MAX,
-        moment: MOMENTS[(number % 3) as usize],
+        moment: MOMENTS[(number % 4) as usize],
+        killed: false,
         in_recovery: None,
         losses: number << 3,
         lying,
@@ -269,6 +277,7 @@ fn case(number: u64, lying: bool) -> Case {
     let mut chance = Chance(number ^ 0x5eed);
     // 110 operations are more than most histories have: sometimes the power goes when all is done.
     case.at = 1 + chance.below(110);
+    case.killed = chance.below(4) == 0;
     case.in_recovery = (chance.below(2) == 0).then(|| 1 + chance.below(16));
     case
 }
@@ -299,8 +308,11 @@ fn show(number: u64, case: &Case) -> String {
     let (short, why) = shortest(case);
     let moment = format!("{:?}", (short.moment)(short.at));
     format!(
-        "case {number}: {why}\nshortest history: {:?}, power lost at {moment}, in recovery {:?}, losses {}",
-        short.steps, short.in_recovery, short.losses
+        "case {number}: {why}\nshortest history: {:?}, {} at {moment}, in recovery {:?}, losses {}",
+        short.steps,
+        if short.killed { "killed" } else { "power lost" },
+        short.in_recovery,
+        short.losses
     )
 }
 
