@@ -11,8 +11,10 @@ from tests.integration.postgres_server import running_server
 
 @pytest.mark.timeout(300)
 def test_orders_go_on_while_postgres_is_gone(tmp_path: Path) -> None:
-    with running_server() as postgres:
-        with running(tmp_path / "data", settings={"DATABASE_URL": postgres.create_database()}) as system:
-            seen = postgres_outage.run(system, postgres, seconds=20, rate=50)
+    with (
+        running_server() as postgres,
+        running(tmp_path / "data", settings={"DATABASE_URL": postgres.create_database()}) as system,
+    ):
+        seen = postgres_outage.run(system, postgres, seconds=20, rate=50)
     assert int(str(seen["backlog_records"])) > 20 * 50  # it really was gone
     assert int(str(seen["fills"])) > 20 * 50

@@ -293,6 +293,7 @@ impl Batch {
     fn order(&mut self, state: &State, order: &Order) {
         let terms = &order.terms;
         let durable_at = self.durable.get(&order.id).copied();
+        let facts = (!order.is_open()).then(|| facts_of(order));
         self.table("orders").push([
             order.id.into(),
             account(state, terms.account).into(),
@@ -319,7 +320,7 @@ impl Batch {
             order.acked_at.into(),
             order.updated_at.into(),
             order.last_seq.into(),
-            (!order.is_open()).then(|| facts_of(order)).into(),
+            facts.as_deref().into(),
         ]);
     }
 

@@ -1,9 +1,10 @@
-//! Rows on their way to Postgres, column by column: built without Python, handed over in one go.
+//! Rows on their way to Postgres: each table is kept as the body of a binary COPY, which costs no allocation per value.
 
 use ordergate_core::terms::Seq;
 use ordergate_journal::Hash;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Head of the chain over `execution.order_events`.
@@ -12,10 +13,16 @@ pub type EventHash = [u8; 32];
 /// Tables that only grow, where a row that is there already is no everyday matter: COPY can do nothing else with it than
 /// fail.
 const COPIED: [&str; 2] = ["order_events", "outbox"];
+/// What a binary COPY begins with: signature, no flags, no header extension.
+const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// And ends with: a row of −1 fields.
+const COPY_TAIL: [u8; 2] = (-1_i16).to_be_bytes();
+/// 2000-01-01, from which Postgres counts, in microseconds since 1970.
+const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
+pub enum Cell<'a> {
     /// SQL null.
     Null,
     /// bigint, or nanoseconds that a statement makes a time of.
@@ -25,139 +32,151 @@ pub enum Cell {
     /// boolean.
     Bool(bool),
     /// text, numeric as decimal digits, json.
-    Text(String),
+    Text(Cow<'a, str>),
     /// bytea.
-    Bytes(Vec<u8>),
+    Bytes(&'a [u8]),
 }
 
-impl Cell {
-    /// One field of a binary COPY: its length, then its bytes as the column's type receives them.
-    fn push_field(&self, file: &mut Vec<u8>) {
-        let mut field = |bytes: &[u8]| {
-            // A value has less than 1 MiB: so has the frame or request that brought it.
-            file.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-            file.extend(bytes);
-        };
-        match self {
-            Self::Null => file.extend((-1_i32).to_be_bytes()),
-            Self::Int(value) => field(&value.to_be_bytes()),
-            Self::Time(ns) => field(&(ns / 1000 - POSTGRES_EPOCH_US).to_be_bytes()),
-            Self::Bool(value) => field(&[u8::from(*value)]),
-            Self::Text(value) => field(value.as_bytes()),
-            Self::Bytes(value) => field(value),
-        }
-    }
-}
-
-impl From<i64> for Cell {
+impl From<i64> for Cell<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
     }
 }
-impl From<u64> for Cell {
+impl From<u64> for Cell<'_> {
     fn from(value: u64) -> Self {
         // Sequences and ids stay far below 2⁶³.
         Self::Int(value.cast_signed())
     }
 }
-impl From<u32> for Cell {
+impl From<u32> for Cell<'_> {
     fn from(value: u32) -> Self {
         Self::Int(value.into())
     }
 }
-impl From<bool> for Cell {
+impl From<bool> for Cell<'_> {
     fn from(value: bool) -> Self {
         Self::Bool(value)
     }
 }
-impl From<&str> for Cell {
-    fn from(value: &str) -> Self {
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(value: &'a str) -> Self {
         Self::Text(printable(value))
     }
 }
-impl From<String> for Cell {
+impl From<String> for Cell<'_> {
     fn from(value: String) -> Self {
-        if value.contains('\0') {
-            Self::Text(printable(&value))
-        } else {
-            Self::Text(value)
-        }
+        Self::Text(Cow::Owned(match printable(&value) {
+            Cow::Borrowed(_) => value,
+            Cow::Owned(printable) => printable,
+        }))
     }
 }
-impl From<&[u8]> for Cell {
-    fn from(value: &[u8]) -> Self {
-        Self::Bytes(value.to_vec())
-    }
-}
-impl From<Vec<u8>> for Cell {
-    fn from(value: Vec<u8>) -> Self {
+impl<'a> From<&'a [u8]> for Cell<'a> {
+    fn from(value: &'a [u8]) -> Self {
         Self::Bytes(value)
     }
 }
-impl<T: Into<Cell>> From<Option<T>> for Cell {
+impl<'a, T: Into<Cell<'a>>> From<Option<T>> for Cell<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
 }
 
 /// Text without NUL, which Postgres refuses: a venue's words must not stop the write-behind.
-pub fn printable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }
 
-/// 2000-01-01, from which Postgres counts, in microseconds since 1970.
-const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+/// How the bytes of a column are read back.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Int,
+    Time,
+    Bool,
+    Text,
+    Bytes,
+}
 
-/// The columns of one table.
+/// The rows of one table.
 #[derive(Debug, Default)]
 pub struct Table {
-    columns: Vec<Vec<Cell>>,
+    rows: Vec<u8>,
+    /// By column; `None` while it holds only nulls.
+    kinds: Vec<Option<Kind>>,
 }
 
 impl Table {
     /// Appends a row; every row of a table has the same width.
-    pub fn push<const WIDTH: usize>(&mut self, row: [Cell; WIDTH]) {
-        if self.columns.is_empty() {
-            self.columns.resize_with(WIDTH, Vec::new);
-        }
-        debug_assert_eq!(self.columns.len(), WIDTH);
-        for (column, cell) in self.columns.iter_mut().zip(row) {
-            column.push(cell);
+    pub fn push<const WIDTH: usize>(&mut self, row: [Cell<'_>; WIDTH]) {
+        self.kinds.resize(WIDTH, None);
+        let width = i16::try_from(WIDTH).unwrap_or_default();
+        self.rows.extend(width.to_be_bytes());
+        for (kind, cell) in self.kinds.iter_mut().zip(row) {
+            *kind = match cell {
+                Cell::Null => {
+                    self.rows.extend((-1_i32).to_be_bytes());
+                    continue;
+                }
+                Cell::Int(value) => field(&mut self.rows, Kind::Int, &value.to_be_bytes()),
+                Cell::Time(ns) => {
+                    let since_2000 = ns / 1000 - POSTGRES_EPOCH_US;
+                    field(&mut self.rows, Kind::Time, &since_2000.to_be_bytes())
+                }
+                Cell::Bool(value) => field(&mut self.rows, Kind::Bool, &[u8::from(value)]),
+                Cell::Text(value) => field(&mut self.rows, Kind::Text, value.as_bytes()),
+                Cell::Bytes(value) => field(&mut self.rows, Kind::Bytes, value),
+            };
         }
     }
 
     /// The rows as a file of `COPY … WITH (FORMAT binary)`: no Python object is made for any value.
-    pub fn copy_binary(&self) -> Vec<u8> {
-        let mut file = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-        let width = i16::try_from(self.columns.len()).unwrap_or_default();
-        for row in 0..self.columns.first().map_or(0, Vec::len) {
-            file.extend(width.to_be_bytes());
-            for column in &self.columns {
-                column[row].push_field(&mut file);
-            }
-        }
-        file.extend((-1_i16).to_be_bytes());
-        file
+    pub fn copy_file(&self) -> Vec<u8> {
+        [COPY_HEAD, &self.rows, &COPY_TAIL].concat()
     }
 
-    /// The columns as Python lists.
-    pub fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let columns = PyList::empty(py);
-        for column in &self.columns {
-            let list = PyList::empty(py);
-            for cell in column {
-                match cell {
-                    Cell::Null => list.append(py.None())?,
-                    Cell::Int(value) | Cell::Time(value) => list.append(value)?,
-                    Cell::Bool(value) => list.append(value)?,
-                    Cell::Text(value) => list.append(value)?,
-                    Cell::Bytes(value) => list.append(PyBytes::new(py, value))?,
+    /// The columns as Python lists; times as nanoseconds.
+    pub fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let columns: Vec<_> = self.kinds.iter().map(|_| PyList::empty(py)).collect();
+        let mut rest = &self.rows[..];
+        while !rest.is_empty() {
+            take::<2>(&mut rest);
+            for (column, kind) in columns.iter().zip(&self.kinds) {
+                // −1, a null, is no length.
+                let (Ok(length), Some(kind)) = (usize::try_from(i32::from_be_bytes(take(&mut rest))), kind) else {
+                    column.append(py.None())?;
+                    continue;
+                };
+                let value = rest.split_off(..length).unwrap_or_default();
+                let whole = || i64::from_be_bytes(value.try_into().unwrap_or_default());
+                match kind {
+                    Kind::Int => column.append(whole())?,
+                    Kind::Time => column.append((whole() + POSTGRES_EPOCH_US) * 1000)?,
+                    Kind::Bool => column.append(value == [1])?,
+                    Kind::Text => column.append(PyString::from_bytes(py, value)?)?,
+                    Kind::Bytes => column.append(PyBytes::new(py, value))?,
                 }
             }
-            columns.append(list)?;
         }
-        Ok(columns)
+        PyList::new(py, columns)
     }
+}
+
+/// Appends a field: its length, then its bytes as the column's type receives them.
+fn field(rows: &mut Vec<u8>, kind: Kind, bytes: &[u8]) -> Option<Kind> {
+    // Every value is far below 2 GiB: so is the request or frame that brought it.
+    rows.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+    rows.extend(bytes);
+    Some(kind)
+}
+
+/// The next bytes of what `push` has written.
+fn take<const LENGTH: usize>(rest: &mut &[u8]) -> [u8; LENGTH] {
+    let taken = rest.split_off(..LENGTH).unwrap_or_default();
+    taken.try_into().unwrap_or([0; LENGTH])
 }
 
 /// What one batch of whole chunks means for Postgres.
@@ -184,7 +203,7 @@ impl Rows {
     fn columns<'py>(&self, py: Python<'py>, wanted: impl Fn(&str) -> bool) -> PyResult<Bound<'py, PyDict>> {
         let columns = PyDict::new(py);
         for (name, table) in self.tables.iter().filter(|(name, _)| wanted(name)) {
-            columns.set_item(name, table.to_python(py)?)?;
+            columns.set_item(name, table.columns(py)?)?;
         }
         Ok(columns)
     }
@@ -202,7 +221,7 @@ impl Rows {
     fn copied<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let files = PyDict::new(py);
         for (name, table) in self.tables.iter().filter(|(name, _)| COPIED.contains(name)) {
-            files.set_item(name, PyBytes::new(py, &table.copy_binary()))?;
+            files.set_item(name, PyBytes::new(py, &table.copy_file()))?;
         }
         Ok(files)
     }

@@ -19,7 +19,8 @@ from ordergate.persistence.watermark import NOTHING_YET, Watermark, fetch_waterm
 from ordergate.persistence.write_behind import Batch, Writer, write
 from ordergate.worker.progress import Progress
 
-BATCH_RECORDS: Final = 5000
+BATCH_RECORDS: Final = 20_000
+"""At most, while catching up: an order is then mostly written once, in its last state."""
 IDLE_S: Final = 0.01
 """Between two looks at the journal; also gathers what arrives meanwhile into one transaction."""
 RETRY_S: Final = (0.1, 2.0)
