@@ -13,6 +13,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 ARGS ?=
+MINUTES ?= 10
+SEED ?= 1
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core_rs -name '*.rs' -o -name Cargo.toml) $(wildcard migrations/*.sql)
 EXTENSION := pyapp/ordergate/_core.abi3.so
@@ -54,6 +56,11 @@ bench: $(BUILT) $(VENV)/.dev $(LOADGEN) ## submit through the binding; durable p
 .PHONY: loadtest
 loadtest: $(BUILT) $(VENV)/.dev ## locust, 100 users, then one row for every order sent
 	$(BIN)/python loadtest/run.py $(ARGS)
+
+.PHONY: torture
+torture: $(BUILT) ## faults on a system that trades, checked every 20 cycles (MINUTES=20 SEED=1 ARGS="--faults kill-gateway")
+	@$(call need,strace,strace (or leave those faults out with ARGS))
+	$(BIN)/python -m tests.torture --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 .PHONY: lint
 lint: $(BUILT) $(VENV)/.dev ## ruff, mypy --strict, import-linter, rustfmt, clippy; warnings are errors

@@ -70,6 +70,24 @@ def start(
 
     `settings` are further environment variables.
     """
+    system = launch(data_dir, prices=prices, port=port, redis_port=redis_port, settings=settings)
+    try:
+        await_trading(system)
+    except BaseException:
+        kill_everything(system)
+        raise
+    return system
+
+
+def launch(
+    data_dir: Path,
+    *,
+    prices: str = "synthetic",
+    port: int | None = None,
+    redis_port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> System:
+    """Starts `ordergate up` without waiting for anything."""
     data_dir = data_dir.resolve()
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     port, redis_port = port or free_port(), redis_port or free_port()
@@ -85,13 +103,7 @@ def start(
             env=clean_environment() | ports | dict(settings or {}),
             start_new_session=True,
         )
-    system = System(data_dir, port, redis_port, prices, supervisor, output)
-    try:
-        await_trading(system)
-    except BaseException:
-        kill_everything(system)
-        raise
-    return system
+    return System(data_dir, port, redis_port, prices, supervisor, output)
 
 
 def await_trading(system: System, timeout_s: float = READY_TIMEOUT_S) -> None:
