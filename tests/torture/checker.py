@@ -67,7 +67,7 @@ AS_TEXT = {"quantity", "price", "filled_quantity", "filled_quote", "avg_fill_pri
 AS_TEXT |= {"total", "bought_quantity", "bought_quote", "sold_quantity", "sold_quote"}
 
 PROGRESS = """
-SELECT (SELECT last_seq FROM execution.watermark) AS watermark, (SELECT last_seq FROM portfolio.cursor) AS cursor,
+SELECT (SELECT last_seq FROM execution.watermark) AS watermark,
        (SELECT count(*) FROM execution.portfolio_events_outbox WHERE processed_at IS NULL) AS unprocessed,
        (SELECT count(*) FROM execution.orders WHERE NOT status = ANY ($1)) AS restless"""
 
@@ -94,7 +94,7 @@ async def _stored(url: str, system: System, at_least: int) -> Stored:
         while True:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 progress = await connection.fetchrow(PROGRESS, list(RESTING))
-                there = (progress["watermark"] or 0) >= at_least and (progress["cursor"] or 0) >= progress["watermark"]
+                there = (progress["watermark"] or 0) >= at_least
                 if there and progress["unprocessed"] == 0 and progress["restless"] == 0:
                     return await _read(connection)
             assert time.monotonic() < deadline, (
