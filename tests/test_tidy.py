@@ -236,6 +236,8 @@ def stub_names() -> dict[str, set[str]]:
             }
         elif isinstance(node, ast.AnnAssign):
             found[ast.unparse(node.target)] = set()
+        elif isinstance(node, ast.FunctionDef):
+            found[node.name] = set()
     return found
 
 

@@ -182,8 +182,16 @@ class Rows:
 class Follower:
     """Folds the journal up to `commit`, with the gateway's own fold. Never writes the journal."""
 
-    def __init__(self, journal_dir: str, snapshot_dir: str | None = None, *, from_seq: int | None = None) -> None:
-        """Loads the newest valid snapshot (not later than `from_seq`, when given) and folds on from there."""
+    def __init__(
+        self,
+        journal_dir: str,
+        snapshot_dir: str | None = None,
+        *,
+        from_seq: int | None = None,
+        archive_dir: str | None = None,
+    ) -> None:
+        """Loads the newest valid snapshot (not later than `from_seq`, when given) and folds on from there, through the
+        archive as well when that is given."""
     seq: int
     install: str
     def now_ns(self) -> int:
@@ -196,6 +204,8 @@ class Follower:
         """Rows begin after this watermark. FollowerStopped: it is not on our chain, Postgres holds another history."""
     def poll_rows(self, max_records: int) -> Rows | None:
         """The next batch, or None when there is nothing new."""
+    def unpinned_seq(self) -> int:
+        """No live request key points to a record up to here: nobody asks the journal for an answer in it."""
     def state_hash(self) -> str: ...
     def hash_agreed_seq(self) -> int:
         """Sequence of the last STATE_HASH record that equals our own; a disagreement raises FollowerStopped."""
@@ -214,3 +224,12 @@ class Follower:
         """JSON list of every order in memory."""
     def balances(self) -> list[tuple[str, str, str, str, str]]:
         """(account, mode, asset, total, held)."""
+
+def archive_segment(
+    journal_dir: str, snapshot_dir: str, archive_dir: str, *, postgres_seq: int, unpinned_seq: int
+) -> tuple[int, int, int, int] | None:
+    """Moves the oldest segment to the archive if nothing needs it any more; (first, last, bytes, packed bytes).
+
+    It stays (None) while it is the newest, its last record is above one of the two sequences, or fewer than two
+    snapshots cover it. OSError: the disk, or a segment that does not verify; it is then still in the journal.
+    """

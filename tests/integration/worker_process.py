@@ -47,6 +47,9 @@ class HandFollower:
     def hash_agreed_seq(self) -> int:
         return self.seq
 
+    def unpinned_seq(self) -> int:
+        return self.seq
+
     def write_snapshot(self, snapshot_dir: str) -> str:
         path = Path(snapshot_dir) / f"{self.seq}.snapshot"
         path.touch()
@@ -56,7 +59,8 @@ class HandFollower:
 if __name__ == "__main__":
     address, directory, count, size = sys.argv[1:]
 
-    def open_by_hand(journal: Path, snapshots: Path, from_seq: int) -> HandFollower:
+    def open_by_hand(journal: Path, snapshots: Path, from_seq: int, archive: Path) -> HandFollower:
+        assert not archive.exists()
         assert snapshots.is_dir()
         assert from_seq >= 0
         return HandFollower(journal, int(count), int(size))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ordergate.persistence.anchors import read_anchors
 from ordergate.persistence.watermark import NOTHING_YET, Watermark
 from ordergate.persistence.write_behind import Batch, Writer
 from ordergate.portfolio.outbox import Portfolio
@@ -41,6 +42,9 @@ class Still:
     def hash_agreed_seq(self) -> int:
         return self.agreed
 
+    def unpinned_seq(self) -> int:
+        return self.seq
+
     def write_snapshot(self, snapshot_dir: str) -> str:
         if self.fails:
             raise OSError(28, "No space left on device")
@@ -65,7 +69,7 @@ def test_a_fold_that_disagrees_writes_nothing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(follow, "write", never)
     work = follow._write_on(
         Writer("", NOTHING_YET), Progress(), asyncio.Event(),
-        follower=Diverged(9, 0), snapshots=Path(), snapshot=SnapshotClock(0, 0),
+        follower=Diverged(9, 0), snapshots=Path(), anchors=Path(), snapshot=SnapshotClock(0, 0),
     )  # fmt: skip
     with pytest.raises(ArithmeticError):
         asyncio.run(work)
@@ -135,7 +139,12 @@ class Chunks(Still):
     ],
 )
 def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
-    monkeypatch: pytest.MonkeyPatch, seq: int, ends: list[int], hashes: set[int], snapshots: list[int]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    seq: int,
+    ends: list[int],
+    hashes: set[int],
+    snapshots: list[int],
 ) -> None:
     follower, stop = Chunks(seq, ends, hashes), asyncio.Event()
     writer = Writer("", NOTHING_YET)
@@ -149,10 +158,11 @@ def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
     clock = SnapshotClock(LAST, time.monotonic() - SNAPSHOT_EVERY_S - 1)
     work = follow._write_on(
         writer, Progress(committed_seq=follower.committed_seq), stop,
-        follower=follower, snapshots=Path("snapshots"), snapshot=clock,
+        follower=follower, snapshots=Path("snapshots"), anchors=tmp_path / "audit" / "anchors.jsonl", snapshot=clock,
     )  # fmt: skip
     asyncio.run(work)
     assert follower.snapshots == snapshots
+    assert [anchor.seq for anchor in read_anchors(tmp_path / "audit" / "anchors.jsonl")] == snapshots
     assert follower.seq == ends[-1]
     assert follower.sizes[0] == (1 if ends[-1] - seq <= BATCH_RECORDS else BATCH_RECORDS)
 

@@ -24,7 +24,7 @@ const CATCH_UP: usize = 1 << 16;
 #[pyclass(module = "ordergate._core")]
 pub struct Follower {
     journal: ordergate_journal::Follower,
-    state: State,
+    pub(crate) state: State,
     event_hash: EventHash,
     /// Rows begin after this sequence.
     rows_after: Seq,
@@ -177,16 +177,26 @@ fn stopped(error: FollowError) -> PyErr {
 
 #[pymethods]
 impl Follower {
-    /// Loads the newest valid snapshot (not later than `from_seq`, when given) and folds on from there.
+    /// Loads the newest valid snapshot (not later than `from_seq`, when given) and folds on from there, through the
+    /// archive as well when that is given.
     #[new]
-    #[pyo3(signature = (journal_dir, snapshot_dir=None, *, from_seq=None))]
-    fn new(journal_dir: &str, snapshot_dir: Option<&str>, from_seq: Option<Seq>) -> PyResult<Self> {
+    #[pyo3(signature = (journal_dir, snapshot_dir=None, *, from_seq=None, archive_dir=None))]
+    fn new(
+        journal_dir: &str,
+        snapshot_dir: Option<&str>,
+        from_seq: Option<Seq>,
+        archive_dir: Option<&str>,
+    ) -> PyResult<Self> {
         let (state, snapshot_hash) = match snapshot_dir {
             Some(dir) => newest_state(Path::new(dir), from_seq.unwrap_or(Seq::MAX))?,
             None => (State::default(), None),
         };
         let end = snapshot_hash.map(|hash| (state.last_seq(), hash));
-        let journal = ordergate_journal::Follower::open(Path::new(journal_dir), state.last_seq()).map_err(stopped)?;
+        let mut journal =
+            ordergate_journal::Follower::open(Path::new(journal_dir), state.last_seq()).map_err(stopped)?;
+        if let Some(dir) = archive_dir {
+            journal = journal.with_archive(Path::new(dir));
+        }
         Ok(Self {
             journal,
             state,

@@ -1,6 +1,7 @@
 //! `ordergate._core`: convert, call, convert. No decision is made here.
 
 mod administration;
+mod archive;
 mod errors;
 mod follower;
 mod gateway;
@@ -42,5 +43,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<refusal::Refusal>()?;
     module.add_class::<follower::Follower>()?;
     module.add_class::<table::Rows>()?;
+    module.add_function(wrap_pyfunction!(archive::archive_segment, module)?)?;
     Ok(())
 }

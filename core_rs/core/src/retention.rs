@@ -98,6 +98,13 @@ impl State {
         awaited.filter(|(id, _)| !self.orders.contains_key(id))
     }
 
+    /// The oldest record that a live request key points to: a repeated request is answered by reading it. `None` while
+    /// no key is kept.
+    #[must_use]
+    pub fn oldest_answer(&self) -> Option<Seq> {
+        self.expiries.front().map(|oldest| oldest.seq)
+    }
+
     /// Orders that trades wait for, back or not.
     pub(crate) fn late_orders(&self) -> impl Iterator<Item = OrderId> {
         self.retention.late.keys().copied()

@@ -34,6 +34,8 @@ class Paths:
         self.supervisor_lock: Final = self.data / "supervisor.lock"
         self.journal: Final = self.data / "journal"
         self.snapshots: Final = self.data / "snapshots"
+        self.archive: Final = self.data / "archive"
+        self.anchors: Final = self.data / "audit" / "anchors.jsonl"
         self.postgres: Final = self.data / "postgres"
         self.valkey: Final = self.data / "valkey"
         self.log: Final = self.data / "log"

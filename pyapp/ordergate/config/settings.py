@@ -55,6 +55,12 @@ class Journal(msgspec.Struct, frozen=True):
     state_hash_every: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
 
 
+class Archive(msgspec.Struct, frozen=True):
+    """How many days archived segments are kept; 0: for ever. Without all of them there is no `ordergate db rebuild`."""
+
+    keep_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+
+
 class Paper(msgspec.Struct, frozen=True):
     """The PAPER venue: price source (`synthetic` or `replay:<dir>`), answer latency, fee as a fraction, seed, speed."""
 
@@ -78,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True):
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
     journal: Journal = Journal()
+    archive: Archive = Archive()
     paper: Paper = Paper()
     log: Log = Log()
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
+from ordergate.persistence.anchors import append_anchor
 from ordergate.persistence.connection import TROUBLE, close, connect, describe, pause
 from ordergate.persistence.migrate import MigrationRefused, apply_migrations
 from ordergate.persistence.watermark import NOTHING_YET, Watermark, fetch_watermark
@@ -48,6 +49,7 @@ class Follower(Protocol):
     def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None: ...
     def poll_rows(self, max_records: int) -> Batch | None: ...
     def hash_agreed_seq(self) -> int: ...
+    def unpinned_seq(self) -> int: ...
     def write_snapshot(self, snapshot_dir: str) -> str: ...
 
 
@@ -70,6 +72,7 @@ async def follow(
     *,
     journal: Path,
     snapshots: Path,
+    anchors: Path,
     open_follower: OpenFollower,
 ) -> None:
     """Writes the journal to Postgres until `stop`, then what it holds at that moment for at most two seconds.
@@ -91,7 +94,7 @@ async def follow(
         return
     follower.start_rows(found.last_seq, found.chunk_hash, found.event_hash)
     progress.written(found.last_seq)
-    await _write_on(writer, progress, stop, follower=follower, snapshots=snapshots, snapshot=snapshot)
+    await _write_on(writer, progress, stop, follower=follower, snapshots=snapshots, anchors=anchors, snapshot=snapshot)
 
 
 async def _write_on(
@@ -101,6 +104,7 @@ async def _write_on(
     *,
     follower: Follower,
     snapshots: Path,
+    anchors: Path,
     snapshot: SnapshotClock,
 ) -> None:
     stop_by: float | None = None
@@ -116,9 +120,11 @@ async def _write_on(
                 return
         caught_up = progress.written(writer.watermark.last_seq)
         progress.fill_conflicts, progress.parked = writer.fill_conflicts, writer.parked
+        progress.unpinned_seq = follower.unpinned_seq()
         if batch is None and stop.is_set():
             return
-        _snapshot_if_due(follower, snapshots, snapshot, progress)
+        if _snapshot_if_due(follower, snapshots, snapshot, progress):
+            _anchor(anchors, writer.watermark)
         if batch is None or caught_up:
             await pause(stop, IDLE_S)
 
@@ -219,18 +225,27 @@ def _batch_size(follower: Follower, last: SnapshotClock, stop: asyncio.Event) ->
     return 1 if _due(follower, last) and behind <= BATCH_RECORDS and not stop.is_set() else BATCH_RECORDS
 
 
-def _snapshot_if_due(follower: Follower, snapshots: Path, last: SnapshotClock, progress: Progress) -> None:
+def _snapshot_if_due(follower: Follower, snapshots: Path, last: SnapshotClock, progress: Progress) -> bool:
     """Writes a snapshot only where our own state hash has agreed with the gateway's: at that record and no other."""
     if not _due(follower, last) or follower.seq != follower.hash_agreed_seq():
-        return
+        return False
     last.at_s = time.monotonic()
     try:
         path = follower.write_snapshot(str(snapshots))
     except OSError as error:
         _log.error("snapshot failed", seq=follower.seq, detail=describe(error))
-        return
+        return False
     last.seq = progress.snapshot_seq = follower.seq
     _log.info("snapshot written", seq=last.seq, path=path)
+    return True
+
+
+def _anchor(anchors: Path, watermark: Watermark) -> None:
+    """What is missing from the anchors weakens an audit; it must not stop the write-behind."""
+    try:
+        append_anchor(anchors, watermark)
+    except OSError as error:
+        _log.error("anchor failed", seq=watermark.last_seq, detail=describe(error))
 
 
 def _trouble(progress: Progress, text: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from ordergate.persistence.write_behind import Writer
 from ordergate.portfolio import outbox
 from ordergate.worker.follow import Follower, OpenFollower, follow
 from ordergate.worker.progress import Progress, keep_status, write_status
+from ordergate.worker.retention import retain
 
 if TYPE_CHECKING:
     from ordergate.config import Paths, Settings
@@ -42,9 +44,8 @@ def run(settings: "Settings", paths: "Paths") -> int:
         _log.error("another worker is running for this data directory", lock=str(paths.worker_lock))
         return EXIT_USAGE
     try:
-        work = work_until_signal(
-            settings.postgres.url, paths.journal, paths.snapshots, paths.worker_status, _open_follower
-        )
+        open_follower = partial(_open_follower, archive=paths.archive)
+        work = work_until_signal(settings.postgres.url, paths, settings.archive.keep_days, open_follower)
         return uvloop.run(work)
     finally:
         os.close(lock)
@@ -63,9 +64,7 @@ def take_lock(file: Path) -> int | None:
     return descriptor
 
 
-async def work_until_signal(
-    dsn: str, journal: Path, snapshots: Path, status_file: Path, open_follower: OpenFollower
-) -> int:
+async def work_until_signal(dsn: str, paths: "Paths", keep_days: int, open_follower: OpenFollower) -> int:
     """All tasks of the worker; the exit code. SIGTERM and SIGINT end it in order."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -81,7 +80,15 @@ async def work_until_signal(
 
     async def project() -> None:
         try:
-            await follow(writer, progress, stop, journal=journal, snapshots=snapshots, open_follower=open_follower)
+            await follow(
+                writer,
+                progress,
+                stop,
+                journal=paths.journal,
+                snapshots=paths.snapshots,
+                anchors=paths.anchors,
+                open_follower=open_follower,
+            )
         finally:
             written.set()
 
@@ -91,18 +98,20 @@ async def work_until_signal(
             group.create_task(project())
             group.create_task(outbox.run(dsn, portfolio, written))
             group.create_task(watch(dsn, on_frozen, written))
-            group.create_task(keep_status(status_file, progress, portfolio, written))
+            group.create_task(keep_status(paths.worker_status, progress, portfolio, written))
+            group.create_task(retain(paths.journal, paths.snapshots, paths.archive, keep_days, progress, stop))
     except* Exception as errors:
         progress.error = "; ".join(describe(error) for error in errors.exceptions)
         _log.error("the worker stops", detail=progress.error)
         code = EXIT_BROKEN
     writer.drop_connection()
     portfolio.drop_connection()
-    write_status(status_file, progress, portfolio)
+    write_status(paths.worker_status, progress, portfolio)
     return code
 
 
-def _open_follower(journal: Path, snapshots: Path, from_seq: int) -> Follower:
+def _open_follower(journal: Path, snapshots: Path, from_seq: int, archive: Path) -> Follower:
     from ordergate._core import Follower as CoreFollower
 
-    return CoreFollower(str(journal), str(snapshots), from_seq=from_seq)
+    # A database from an old backup may lack what has left the journal since.
+    return CoreFollower(str(journal), str(snapshots), from_seq=from_seq, archive_dir=str(archive))

@@ -28,6 +28,14 @@ class Progress:
     caught_up_s: float = field(default_factory=time.monotonic)
     """When Postgres last held all of it."""
     snapshot_seq: int = 0
+    unpinned_seq: int = 0
+    """No live request key points to a record up to here."""
+    archived_seq: int = 0
+    """Everything up to here has left the journal."""
+    archived_segments: int = 0
+    """Moved by this process."""
+    archive_error: str | None = None
+    """Why nothing is being archived at the moment."""
     fill_conflicts: int = 0
     parked: int = 0
     """Rows that Postgres refused for what they hold."""
@@ -54,11 +62,14 @@ def rendered(progress: Progress, portfolio: Portfolio) -> dict[str, object]:
         "committedSeq": committed_seq,
         "lag": lag,
         "lagMs": round((time.monotonic() - progress.caught_up_s) * 1000) if lag else 0,
-        "lastError": progress.error or portfolio.error,
+        "lastError": progress.error or portfolio.error or progress.archive_error,
         "batches": progress.batches,
         "fillConflicts": progress.fill_conflicts,
         "parkedRecords": progress.parked,
         "snapshotSeq": progress.snapshot_seq,
+        "unpinnedSeq": progress.unpinned_seq,
+        "archivedSeq": progress.archived_seq,
+        "archivedSegments": progress.archived_segments,
         "portfolioSeq": portfolio.cursor,
         "portfolioParked": [
             {"account": account, "mode": mode, "seq": seq, "events": events}

@@ -76,6 +76,26 @@ fn a_request_key_is_forgotten_after_a_day_and_can_then_be_used_again() {
 }
 
 #[test]
+fn the_oldest_answer_is_that_of_the_oldest_key_that_is_kept() {
+    let (mut world, ..) = World::connected();
+    let oldest = |world: &World| world.engine.state().oldest_answer();
+    assert_eq!(oldest(&world), None);
+    let first = world.buy(Mode::Paper, "2", "50");
+    world.wait(3_600_000);
+    let second = world.buy(Mode::Paper, "2", "50");
+    assert_eq!(oldest(&world), Some(first), "an answer is in the order's own record");
+    world.wait(23 * 3_600_000 - 1);
+    world.buy(Mode::Paper, "2", "50");
+    assert_eq!(oldest(&world), Some(first));
+    // The record after a day lets the key go; until then a follower keeps it, which is the safe side.
+    world.wait(1);
+    assert_eq!(oldest(&world), Some(first));
+    world.buy(Mode::Paper, "2", "50");
+    assert_eq!(oldest(&world), Some(second));
+    world.check();
+}
+
+#[test]
 fn refusals_come_in_the_agreed_order_and_change_nothing() {
     let (mut world, ..) = World::connected();
     world.collect();
