@@ -79,10 +79,10 @@ def trade(gateway: _core.Gateway, orders: range) -> None:
             [[ack, fill]],
             [[ack, half], [(*half[:2], half[2] + "2", *half[3:])]],
             [[ack, half], [("CANCELED", order, "CLIENT", "as asked")]],
-            [[("REJECT", order, "VENUE", "no")]],
+            [[("REJECT", order, "VENUE", "no")], [half], [("REPLACED", order, "1", "100")]],
             [[ack], [("EXPIRED", order, "VENUE", "day")]],
             [[("UNKNOWN", order, "TIMEOUT", "silence")], [ack, fill]],
-            [[fill], [fill], [ack]],
+            [[fill], [fill], [("FILL", 2**40, *fill[2:])], [ack]],
             [[ack]],
         ][fate]  # type: ignore[assignment]
         for reports in story:

@@ -52,6 +52,22 @@ def status(paths: Paths) -> None:
     sys.exit(1 if found.pending else 0)
 
 
+@db.command()
+@click.option("--yes", is_flag=True, help="Drop what is there. Without it nothing is done.")
+@data_dir_option
+def rebuild(paths: Paths, yes: bool) -> None:
+    """Drop everything that was written from the journal, and write it again from archive and journal.
+
+    That is all of execution, portfolio, identity, risk and strategy; rights that were granted there have to be granted
+    again. The worker must not run: stop `ordergate up` first; its own Postgres is started for this. All records are
+    read once before anything is dropped. Interrupted, it goes on when it is called again. Exit code 1 when it could not
+    be finished, 2 for wrong use.
+    """
+    from ordergate.cli.rebuild import rebuild_database
+
+    rebuild_database(paths, yes)
+
+
 def database_url(paths: Paths) -> str:
     """The URL that is set, else that of the server that `up` runs."""
     try:

@@ -142,6 +142,16 @@ async def apply_migrations(dsn: str, directory: Path | None = None) -> list[str]
         await close(connection)  # this also gives the lock back
 
 
+async def check_database(dsn: str, directory: Path | None = None) -> None:
+    """Raises MigrationRefused when this build does not fully know the database, or one of `connection.TROUBLE`."""
+    migrations = load_migrations(directory or migrations_directory())
+    connection = await connect(dsn, "migrate")
+    try:
+        pending(migrations, await _applied(connection))
+    finally:
+        await close(connection)
+
+
 async def _status(dsn: str) -> Status:
     migrations = load_migrations(migrations_directory())
     connection = await connect(dsn, "migrate")

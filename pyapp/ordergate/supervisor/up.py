@@ -86,7 +86,7 @@ def run(data_dir: str | os.PathLike[str], chosen: Mapping[str, str], plan: Plan 
             environment = addresses.own_environment(os.environ, paths.data) | dict(chosen)
             settings = load_settings(paths.data, environment=environment)
             paths.prepare()
-            held.enter_context(_lock(paths))
+            held.enter_context(hold_directory(paths))
             _stop_leftovers(paths)
             held.enter_context(_check_port(settings))
             found = _arrange(paths, settings, held)
@@ -127,7 +127,7 @@ def _arrange(paths: Paths, settings: Settings, held: ExitStack) -> Found:
     if settings.postgres.url is None:
         bin_dir = programs.postgres_bin_dir(settings.postgres.bin_dir)
         cluster = placement.place(paths, bin_dir)
-        _stop_leftover(leftovers.postmaster(cluster.data))
+        stop_leftover(leftovers.postmaster(cluster.data))
         patience = table.STOP_BY_S["postgres"], table.STOP_BY_S["postgres now"]
         servers.append(postgres.child(paths, cluster, patience))
         url = postgres.database_url(cluster.sockets)
@@ -285,8 +285,8 @@ def _judge_venue(household: Household, venue: VenueWatch, answer: health.Health 
 
 
 @contextmanager
-def _lock(paths: Paths) -> Iterator[None]:
-    """Holds the data directory for this process; says who has it otherwise."""
+def hold_directory(paths: Paths) -> Iterator[None]:
+    """Holds the data directory for this process. Raises Refused, with who has it otherwise."""
     with paths.supervisor_lock.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -307,10 +307,11 @@ def _stop_leftovers(paths: Paths) -> None:
     """Ends what a killed supervisor has left, gateway first; the kernel has told them already."""
     order = {name: place for place, name in enumerate(table.STOP_ORDER)}
     for process in sorted(leftovers.remembered(paths.children), key=lambda one: order.get(one.name, 0)):
-        _stop_leftover(process)
+        stop_leftover(process)
 
 
-def _stop_leftover(process: leftovers.Started | None) -> None:
+def stop_leftover(process: leftovers.Started | None) -> None:
+    """Ends a process that nobody watches any more. Raises Refused when it cannot be ended."""
     if process is None:
         return
     gentle = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 5.0)) if process.name == "postgres" else ((signal.SIGTERM, 2.0),)
