@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 ARGS ?=
-MINUTES ?= 10
+
 SEED ?= 1
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core_rs -name '*.rs' -o -name Cargo.toml) $(wildcard migrations/*.sql)
@@ -61,6 +61,13 @@ loadtest: $(BUILT) $(VENV)/.dev ## locust, 100 users, then one row for every ord
 torture: $(BUILT) ## faults on a system that trades, checked every 20 cycles (MINUTES=20 SEED=1 ARGS="--faults kill-gateway")
 	@$(call need,strace,strace (or leave those faults out with ARGS))
 	$(BIN)/python -m tests.torture --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## fuzz every decoder for MINUTES=20 each, guided by coverage (needs nightly Rust and cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo 'make: please run: cargo install cargo-fuzz --locked' >&2; exit 1; }
+	for target in journal order reports; do mkdir -p target/corpus/$$target && CARGO_TARGET_DIR=$(CURDIR)/target/fuzz \
+		cargo +nightly fuzz run --features libfuzzer $$target target/corpus/$$target fuzz/corpus/$$target -- \
+		-max_total_time=$$(( $(MINUTES) * 60 )) -max_len=65536; done
 
 .PHONY: lint
 lint: $(BUILT) $(VENV)/.dev ## ruff, mypy --strict, import-linter, rustfmt, clippy; warnings are errors
