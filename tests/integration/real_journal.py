@@ -3,6 +3,7 @@
 from __future__ import annotations  # `Answer` exists in the stub only
 
 import hashlib
+import time
 from pathlib import Path
 
 import msgspec
@@ -57,15 +58,23 @@ def begin(gateway: _core.Gateway) -> int:
     return gateway.open_session("paper", "PAPER", 1)[0]
 
 
-def trade(gateway: _core.Gateway, session: int, numbers: range) -> None:
-    """One order per number, in windows; each window is reported back before the next one begins."""
+def trade(
+    gateway: _core.Gateway, session: int, numbers: range, window: int = WINDOW, *, flush_each: bool = False
+) -> None:
+    """One order per number, in windows; each window is reported back before the next one begins.
+
+    The journal's chunks are then as large as the disk is slow. `flush_each` waits for the disk after placing and after
+    reporting a window, so that each of the two is one chunk.
+    """
     authorization = f"Bearer {TOKEN}"
-    for first in range(numbers.start, numbers.stop, WINDOW):
+    for first in range(numbers.start, numbers.stop, window):
         gateway.kill_reading()
         orders = [
             _id(gateway.place(authorization, f"key-{number:012}", f"request-{number}", _body(number)))
-            for number in range(first, min(first + WINDOW, numbers.stop))
+            for number in range(first, min(first + window, numbers.stop))
         ]
+        if flush_each:
+            _flush(gateway)
         now = gateway.now_ns()
         reports = [("ACK", order, f"v{order}") for order in orders]
         fills = [
@@ -74,6 +83,14 @@ def trade(gateway: _core.Gateway, session: int, numbers: range) -> None:
         ]
         gateway.reports(session, _encode([*reports, *fills]))
         gateway.tick()  # journals the state hash when it is due
+        if flush_each:
+            _flush(gateway)
+
+
+def _flush(gateway: _core.Gateway) -> None:
+    while gateway.durable_seq() < gateway.last_seq:
+        time.sleep(0.00005)
+        gateway.drain()
 
 
 def _body(number: int) -> bytes:

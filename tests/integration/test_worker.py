@@ -243,6 +243,23 @@ def test_a_database_ahead_of_the_build_is_waited_out(journal: Journal, dsn: str,
     assert stopped(worker) == 0
 
 
+def test_a_database_that_lost_its_last_commits_is_filled_again(
+    journal: Journal, dsn: str, postgres: PostgresServer
+) -> None:
+    """The watermark goes back together with the rows: whoever starts finds out from where to go on."""
+    journal.commit(80)
+    assert stopped_at(journal, journal.start(dsn), 80) == 0
+    name = postgres.psql("SELECT current_database()", dsn)
+    postgres.psql(f"CREATE DATABASE {name}_older TEMPLATE {name}")
+    journal.commit(LAST)
+    assert stopped_at(journal, journal.start(dsn), LAST) == 0
+    older = dsn.replace(f"/{name}", f"/{name}_older")
+    worker = journal.start(older)
+    journal.wait(lambda status: status["pid"] == worker.pid and status["portfolioSeq"] == LAST)
+    assert counts(postgres, older) == counts(postgres, dsn) == EVERYTHING
+    assert stopped(worker) == 0
+
+
 def test_a_writer_that_wakes_up_behind_another_one_is_fenced(
     journal: Journal, tmp_path: Path, dsn: str, postgres: PostgresServer
 ) -> None:
