@@ -13,7 +13,7 @@ from ordergate.persistence.watermark import NOTHING_YET, Watermark
 from ordergate.persistence.write_behind import Batch, Writer
 from ordergate.portfolio.outbox import Portfolio
 from ordergate.worker import follow
-from ordergate.worker.follow import BATCH_RECORDS, SNAPSHOT_EVERY_S, SNAPSHOT_RECORDS, SnapshotClock
+from ordergate.worker.follow import BATCH_RECORDS, CLOSE_RECORDS, SNAPSHOT_EVERY_S, SNAPSHOT_RECORDS, SnapshotClock
 from ordergate.worker.main import take_lock
 from ordergate.worker.progress import Progress, write_status
 from tests.integration.batches import Rows
@@ -164,7 +164,7 @@ def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
     assert follower.snapshots == snapshots
     assert [anchor.seq for anchor in read_anchors(tmp_path / "audit" / "anchors.jsonl")] == snapshots
     assert follower.seq == ends[-1]
-    assert follower.sizes[0] == (1 if ends[-1] - seq <= BATCH_RECORDS else BATCH_RECORDS)
+    assert follower.sizes[0] == (1 if ends[-1] - seq <= CLOSE_RECORDS else BATCH_RECORDS)
 
 
 def test_a_snapshot_that_fails_is_tried_again_a_minute_later() -> None:

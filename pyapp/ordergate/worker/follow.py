@@ -22,6 +22,8 @@ from ordergate.worker.progress import Progress
 
 BATCH_RECORDS: Final = 20_000
 """At most, while catching up: an order is then mostly written once, in its last state."""
+CLOSE_RECORDS: Final = 5_000
+"""Not further behind than this: near enough to go chunk by chunk for a snapshot."""
 IDLE_S: Final = 0.01
 """Between two looks at the journal; also gathers what arrives meanwhile into one transaction."""
 RETRY_S: Final = (0.1, 2.0)
@@ -222,7 +224,7 @@ def _due(follower: Follower, last: SnapshotClock) -> bool:
 def _batch_size(follower: Follower, last: SnapshotClock, stop: asyncio.Event) -> int:
     """Chunk by chunk while a snapshot is due, until one ends with a state hash; not at the price of falling behind."""
     behind = follower.committed_seq() - follower.seq
-    return 1 if _due(follower, last) and behind <= BATCH_RECORDS and not stop.is_set() else BATCH_RECORDS
+    return 1 if _due(follower, last) and behind <= CLOSE_RECORDS and not stop.is_set() else BATCH_RECORDS
 
 
 def _snapshot_if_due(follower: Follower, snapshots: Path, last: SnapshotClock, progress: Progress) -> bool:
