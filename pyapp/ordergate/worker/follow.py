@@ -22,8 +22,8 @@ from ordergate.worker.progress import Progress
 
 BATCH_RECORDS: Final = 20_000
 """At most, while catching up: an order is then mostly written once, in its last state."""
-CLOSE_RECORDS: Final = 5_000
-"""Not further behind than this: near enough to go chunk by chunk for a snapshot."""
+CLOSE_RECORDS: Final = 1_000
+"""Near enough to go chunk by chunk for a snapshot: a quiet gateway's chunks have two records, and each is a commit."""
 IDLE_S: Final = 0.01
 """Between two looks at the journal; also gathers what arrives meanwhile into one transaction."""
 RETRY_S: Final = (0.1, 2.0)
