@@ -136,6 +136,7 @@ class Chunks(Still):
             {DUE + 4},
             [DUE + 4],
         ),  # far behind: large batches
+        (DUE, [DUE + 4, DUE + CLOSE_RECORDS + 1], {DUE + 4}, []),  # and no snapshot is worth thousands of commits
     ],
 )
 def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
