@@ -24,6 +24,13 @@ TIMES_OF_PROCESSING = {
     "execution.watermark": "updated_at",  # when Postgres took the newest batch
 }
 """Table -> the column that tells when a row was worked on, and nothing of what happened. All others are compared."""
+FILLED = {
+    "execution.alarms", "execution.fills", "execution.instruments", "execution.order_events", "execution.orders",
+    "execution.portfolio_events_outbox", "execution.sessions", "execution.watermark", "identity.accounts",
+    "identity.api_keys", "portfolio.balances", "portfolio.cursor", "portfolio.positions", "risk.kill_switch_events",
+    "risk.limits",
+}  # fmt: skip
+"""Tables in which this past has left something."""
 
 
 def tables(server: PostgresServer, dsn: str) -> dict[str, list[str]]:
@@ -90,8 +97,8 @@ def installation(tmp_path: Path, dsn: str) -> Paths:
 
 def test_everything_is_rebuilt_row_by_row(installation: Paths, dsn: str, postgres: PostgresServer) -> None:
     before = tables(postgres, dsn)
-    empty = {name for name, rows in before.items() if not rows}
-    assert empty == {"strategy.strategies"}, "the comparison must have something to compare"
+    filled = {name for name, rows in before.items() if rows}
+    assert filled >= {*FILLED, "columns"}, "the comparison must have something to compare"
     assert len(postgres.psql("SELECT DISTINCT kind FROM execution.order_events", dsn).splitlines()) > 8
     assert len(postgres.psql("SELECT DISTINCT kind FROM execution.alarms", dsn).splitlines()) > 2
     for damage in (
