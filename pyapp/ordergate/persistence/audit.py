@@ -17,6 +17,9 @@ from ordergate.persistence.watermark import NOTHING_YET, Watermark, fetch_waterm
 
 BATCH_RECORDS: Final = 5000
 BATCH_S: Final = 30.0
+SHOWN: Final = 80
+SHOWN_BEFORE: Final = 30
+"""Characters of a value that are shown, and how many of them before the first that differs."""
 TABLE: Final = "execution.order_events"
 COLUMNS: Final = ("seq", "order_id", "account_id", "kind", "at", "payload", "prev_hash", "hash")
 
@@ -131,8 +134,8 @@ def first_difference(expected: Sequence[Row], stored: Sequence[Row]) -> Differen
             return _extra(found)
         for name, want, got in zip(COLUMNS, ours, found, strict=True):
             if want != got:
-                text = f"{TABLE} seq {ours[0]} (order {ours[1]}): {name} is {_shown(got)}, must be {_shown(want)}"
-                return Difference(ours[0], text)
+                is_, must = _unlike(got, want)
+                return Difference(ours[0], f"{TABLE} seq {ours[0]} (order {ours[1]}): {name} is {is_}, must be {must}")
     if len(stored) > len(expected):
         return _extra(stored[len(expected)])
     if len(stored) < len(expected):
@@ -159,13 +162,18 @@ def _against(anchor: Anchor, batch: Batch) -> Difference | None:
 
 
 def _missing(row: Row) -> Difference:
-    return Difference(row[0], f"{TABLE} seq {row[0]} (order {row[1]}): the row is missing, a {row[3]}")
+    return Difference(row[0], f"{TABLE} seq {row[0]} (order {row[1]}): the row is missing ({row[3]})")
 
 
 def _extra(row: Row) -> Difference:
-    return Difference(row[0], f"{TABLE} seq {row[0]} (order {row[1]}): the row must not be there, a {row[3]}")
+    return Difference(row[0], f"{TABLE} seq {row[0]} (order {row[1]}): the row must not be there ({row[3]})")
 
 
-def _shown(value: object) -> str:
-    text = bytes(value).hex() if isinstance(value, bytes | bytearray | memoryview) else str(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+def _unlike(got: object, want: object) -> list[str]:
+    """Both values as text from shortly before where they part, without what a terminal would take for commands."""
+    texts = [bytes(one).hex() if isinstance(one, bytes) else str(one) for one in (got, want)]
+    alike = next((place for place, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), 0)
+    start = max(0, alike - SHOWN_BEFORE)
+    ends = ["..." if len(text) > start + SHOWN else "" for text in texts]
+    cuts = ["..." * (start > 0) + text[start : start + SHOWN] + end for text, end in zip(texts, ends, strict=True)]
+    return ["".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut) for cut in cuts]
