@@ -4,6 +4,7 @@ Money crosses as the client's own digits (bytes, str) and comes back inside rend
 are integers in nanoseconds of journal time. Refusals are values; exceptions mean misuse or the end of the process.
 """
 
+from collections.abc import Callable
 from typing import Final, final
 
 BUILD_PROFILE: Final[str]
@@ -159,6 +160,41 @@ class Gateway:
         """Prometheus text of the hot counters."""
     def close(self) -> None:
         """Flushes what is pending and ends the journal thread."""
+
+# --- the journal's tools (ordergate journal): JSON as bytes; verify and dump change nothing
+def journal_verify(
+    journal_dir: str, snapshot_dir: str, *, watermark: tuple[int, bytes] | None = None, postgres_read: bool = False
+) -> bytes:
+    """Reads every segment and says what a start would do; a running gateway's journal up to `commit`.
+
+    Members: good running segments lastSeq epoch hash unprovenChunks commit start everything snapshotSeq; `start` and
+    `everything` have a decision: start, cut (torn), refuse (file offset afterSeq reason advice). Raises JournalRefused
+    when the directory itself proves nothing, OSError.
+    """
+
+def journal_dump(
+    journal_dir: str, from_seq: int, to_seq: int, kinds: list[str], write: Callable[[bytes, int], object]
+) -> bytes:
+    """Hands JSON lines of the records to `write`, with the last sequence read; what `write` raises ends it.
+
+    Answers like a decision of `journal_verify`: on a refusal everything before that place was written. ValueError for
+    an unknown kind, else as there.
+    """
+
+def journal_repair(
+    journal_dir: str,
+    snapshot_dir: str,
+    *,
+    watermark: tuple[int, bytes] | None = None,
+    postgres_read: bool = False,
+    last_acknowledged: int | None = None,
+    act: bool = False,
+) -> bytes:
+    """Cuts an unfinished write as a start would, keeping a copy; without `act` only says so.
+
+    Members: needed done torn (file from bytes copy) commit lastSeq. `last_acknowledged` stands in for a `commit` that
+    cannot be read. Raises JournalLocked, JournalRefused with nothing changed, OSError.
+    """
 
 @final
 class Rows:

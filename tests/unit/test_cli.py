@@ -127,6 +127,14 @@ def test_without_a_gateway_and_without_a_journal(data: Path) -> None:
     assert not data.exists()
 
 
+@pytest.mark.parametrize("verb", ["verify", "dump", "repair"])
+def test_journal_tools_without_a_journal(data: Path, verb: str) -> None:
+    told = run(data, "journal", verb)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "has not run on this data directory" in told.stderr
+    assert not data.exists()
+
+
 def test_config_check(data: Path) -> None:
     data.mkdir()
     (data / "ordergate.toml").write_text("[http]\nport = 3009\n")

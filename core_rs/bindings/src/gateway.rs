@@ -4,13 +4,13 @@
 //! sequence it names is durable. A broken invariant or a panic poisons the object: what that command emitted never
 //! reaches the journal, and every later call raises.
 
-use crate::errors::{EnginePoisoned, JournalFailed, JournalLocked, JournalRefused};
-use crate::start::newest_state;
+use crate::errors::{EnginePoisoned, JournalFailed, JournalRefused};
+use crate::start::{self, newest_state};
 use ordergate_core::engine::{Emitted, Engine};
 use ordergate_core::record::Record;
 use ordergate_core::state::Broken;
 use ordergate_core::terms::{Nanos, Seq};
-use ordergate_journal::{AppendError, Journal, JournalClock, OpenError, Options, Postgres, clock, encode_frame};
+use ordergate_journal::{AppendError, Journal, JournalClock, Options, clock, encode_frame};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::os::fd::AsRawFd;
@@ -94,16 +94,7 @@ impl Gateway {
         segment_bytes: u64,
         state_hash_every: Seq,
     ) -> PyResult<Self> {
-        let postgres = match watermark {
-            Some((seq, hash)) => {
-                let hash = hash
-                    .try_into()
-                    .map_err(|_| Self::misuse("watermark: a chunk hash has 16 bytes"))?;
-                Postgres::At { seq, hash }
-            }
-            None if postgres_read => Postgres::Empty,
-            None => Postgres::Unreadable,
-        };
+        let postgres = start::postgres(watermark, postgres_read)?;
         let mut options = Options {
             segment_bytes,
             ..Options::default()
@@ -112,17 +103,9 @@ impl Gateway {
         options.snapshot_hash = hash;
         let after = state.last_seq();
         let journal = Journal::open(Path::new(journal_dir), options, postgres, after, &mut |_, frame| {
-            let record = Record::decode(frame.kind, frame.version, frame.body).map_err(|error| error.to_string())?;
-            state
-                .apply(frame.seq, frame.ts, &record)
-                .map(|_| ())
-                .map_err(|broken| broken.to_string())
+            start::fold(&mut state, frame)
         })
-        .map_err(|error| match error {
-            OpenError::Locked => JournalLocked::new_err(format!("another gateway holds the journal in {journal_dir}")),
-            OpenError::Refused { .. } => JournalRefused::new_err(error.to_string()),
-            OpenError::Io { .. } => PyOSError::new_err(error.to_string()),
-        })?;
+        .map_err(|error| start::refused(error, journal_dir))?;
         if state.last_seq() != journal.last_seq() {
             return Err(JournalRefused::new_err(format!(
                 "the snapshot stands at {} and the journal ends at {}: restore the journal, or move the snapshots away",

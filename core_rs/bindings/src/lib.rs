@@ -5,6 +5,7 @@ mod archive;
 mod errors;
 mod follower;
 mod gateway;
+mod inspection;
 mod refusal;
 mod requests;
 mod retention;
@@ -39,6 +40,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     );
     module.add("VOCABULARY", vocabulary)?;
     errors::register(module)?;
+    inspection::register(module)?;
     module.add_class::<gateway::Gateway>()?;
     module.add_class::<refusal::Refusal>()?;
     module.add_class::<follower::Follower>()?;

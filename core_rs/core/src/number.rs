@@ -1,7 +1,8 @@
 //! Exact fixed-point money. Every operation is checked; overflow is a refusal, never a wrap.
 //!
 //! Scales: [`Price`], [`Qty`], [`Amount`] and [`Rate`] count 10⁻⁸, [`Money`] counts 10⁻¹⁶. A product of price and
-//! quantity is exact; a multiplication by a rate or a division rounds once, half to even.
+//! quantity is exact; a multiplication by a rate or a division rounds once, half to even. In the journal they are
+//! integers, in text for people decimals.
 
 pub use crate::decimal::{MAX_NUMBER_TEXT, NumberError, PLACES, UNIT, parse_decimal};
 
@@ -10,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Price of one unit of base, in quote, scaled by 10⁻⁸.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Deserialize)]
 pub struct Price(pub i64);
 
 /// Quantity of base in one order, scaled by 10⁻⁸.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Deserialize)]
 pub struct Qty(pub i64);
 
 /// A rate (a fee, a haircut), scaled by 10⁻⁸: `Rate(100_000)` is 0.001.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Deserialize)]
 pub struct Rate(pub i64);
 
 /// Balances, holds, limits, sums of quantity, quote amounts that are facts: scaled by 10⁻⁸.
@@ -67,6 +68,15 @@ macro_rules! narrow {
             #[must_use]
             pub const fn is_zero(self) -> bool {
                 self.0 == 0
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    serializer.serialize_newtype_struct(stringify!($name), &self.0)
+                }
             }
         }
         impl fmt::Display for $name {
@@ -293,6 +303,7 @@ macro_rules! wide {
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match i64::try_from(self.0) {
+                    _ if serializer.is_human_readable() => serializer.collect_str(self),
                     Ok(small) => serializer.serialize_i64(small),
                     Err(_) => serializer.serialize_bytes(&self.0.to_be_bytes()),
                 }

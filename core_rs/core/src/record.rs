@@ -441,6 +441,13 @@ macro_rules! records {
             pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
                 match self { $(Self::$name(body) => rmp_serde::encode::write(out, body)),+ }
             }
+            /// Appends the body as a JSON object for people: members as in the structs above, decimals and words.
+            ///
+            /// # Errors
+            /// Never in practice: every body serialises.
+            pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+                match self { $(Self::$name(body) => serde_json::to_writer(out, body)),+ }
+            }
             /// The record with this kind, version and body.
             ///
             /// # Errors
@@ -528,6 +535,10 @@ mod bytes32 {
     use serde::{Deserializer, Serializer, de::Error};
 
     pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            return serializer.serialize_str(&hex);
+        }
         serializer.serialize_bytes(bytes)
     }
 

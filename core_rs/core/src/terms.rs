@@ -21,8 +21,8 @@ pub type SessionId = u64;
 macro_rules! vocabulary {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $byte:literal => $text:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(into = "u8", try_from = "u8")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "u8")]
         #[repr(u8)]
         pub enum $name { $(#[doc = concat!("`", $text, "`")] $(#[$vmeta])* $variant = $byte),+ }
 
@@ -38,6 +38,16 @@ macro_rules! vocabulary {
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+        impl Serialize for $name {
+            /// The byte in the journal, the word in text for people.
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.serialize_str(self.as_str())
+                } else {
+                    serializer.serialize_u8(*self as u8)
+                }
             }
         }
         impl From<$name> for u8 { fn from(value: $name) -> u8 { value as u8 } }

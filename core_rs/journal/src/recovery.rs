@@ -214,7 +214,9 @@ impl Refusal {
             Refusal::SnapshotShort => {
                 "Put a snapshot back, or the older segments (zstd -d takes them out of the archive; docs/archive.md)"
             }
-            Refusal::NoEvidence => "Make Postgres reachable and start again, or restore the commit file",
+            Refusal::NoEvidence => {
+                "Make Postgres reachable and start again, or restore the commit file, or see ordergate journal repair --help"
+            }
         }
     }
 }

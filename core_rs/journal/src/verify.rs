@@ -10,6 +10,7 @@ use crate::open::{self, settle};
 use crate::recovery::{Decision, Refusal};
 use crate::repair::Torn;
 use crate::segment;
+use crate::startup::io_at;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -182,6 +183,54 @@ fn outcome(judgement: &Judgement, dir: &Path) -> Result<Outcome, OpenError> {
             advice: refusal.advice().into(),
         },
     })
+}
+
+/// Shows the records `from..=to` in order, of a running gateway's journal up to `commit`, else up to the last good
+/// chunk. Records before the oldest segment have left the journal. `Ok` with what a start would make of what was read:
+/// when it is [`Outcome::Refused`], everything before that place was shown.
+///
+/// # Errors
+/// [`OpenError::Refused`] with the visitor's words, or when the directory itself proves nothing; [`OpenError::Io`].
+pub fn dump(dir: &Path, from: u64, to: u64, visit: Visit<'_>) -> Result<Outcome, OpenError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    dump_on(&disk, dir, from, to, visit)
+}
+
+/// As [`dump`], on a given disk.
+///
+/// # Errors
+/// As [`dump`].
+pub fn dump_on(disk: &Arc<dyn Disk>, dir: &Path, from: u64, to: u64, visit: Visit<'_>) -> Result<Outcome, OpenError> {
+    let live = open::is_locked(disk.as_ref(), dir)?;
+    let commit = read_commit(disk.as_ref(), dir)?;
+    let segments = segment::list(disk.as_ref(), dir).map_err(|error| io_at(dir, error))?;
+    let after = from.max(segments.first().copied().unwrap_or(1)) - 1;
+    let claims = Claims {
+        commit,
+        postgres: Postgres::Unreadable,
+        snapshot: (after, None),
+    };
+    let scope = Scope {
+        extent: Extent::NeededAtStart,
+        live,
+    };
+    let mut ended = false;
+    let judged = judge(disk, dir, &claims, scope, &mut |chunk, frame| {
+        ended = frame.seq > to;
+        // The only way to stop reading; nobody reads these words.
+        if ended {
+            Err("the end".into())
+        } else {
+            visit(chunk, frame)
+        }
+    });
+    match judged {
+        // Asked for records that are not there yet.
+        Ok(judgement) if judgement.decision == Decision::Refuse(Refusal::BehindSnapshot) => Ok(Outcome::Start),
+        Ok(judgement) => outcome(&judgement, dir),
+        Err(OpenError::Refused { .. }) if ended => Ok(Outcome::Start),
+        Err(error) => Err(error),
+    }
 }
 
 /// What [`repair`] did, or would do.

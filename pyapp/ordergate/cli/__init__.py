@@ -15,6 +15,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("ordergate.cli.config:config", "Check settings from ordergate.toml and the environment."),
     "db": ("ordergate.cli.db:db", "Bring the database up to date, or show where it is."),
     "audit": ("ordergate.cli.audit:audit", "Check the audit trail against journal, archive and anchors."),
+    "journal": ("ordergate.cli.journal:journal", "Verify, show and repair the journal, where all orders are kept."),
     "version": ("ordergate.cli.version:version", "Show the version of ordergate and of its compiled core."),
     "gateway": ("ordergate.cli.processes:gateway", ""),
     "worker": ("ordergate.cli.processes:worker", ""),

@@ -345,3 +345,55 @@ fn a_damaged_snapshot_is_refused_or_hashes_the_same() {
         assert!(snapshot::decode(&bytes[..length]).is_err());
     }
 }
+
+#[test]
+fn for_people_a_body_is_json_with_decimals_words_and_hex() {
+    let json = |record: Record| {
+        let mut out = Vec::new();
+        record.write_json(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let accepted = json(Record::OrderAccepted(OrderAccepted {
+        terms: terms(),
+        hold: Amount(i128::from(i64::MAX) * 100),
+        request: RequestKey {
+            key: "k".into(),
+            fingerprint: 1,
+            fingerprint2: 2,
+        },
+        decision: Decision {
+            limits_version: 1,
+            reference_price: None,
+            reference_age_ns: None,
+            failed: vec![check()],
+            tightest: None,
+        },
+        answer_status: 201,
+        answer: "{}".into(),
+    }));
+    for part in [
+        r#""mode":"LIVE""#,
+        r#""side":"SELL""#,
+        r#""time_in_force":"FOK""#,
+        r#""qty":"1.23456789""#,
+        r#""price":"40000""#,
+        r#""hold":"9223372036854.775807""#,
+        r#""failed":[{"code":"MAX_ORDER_QTY""#,
+    ] {
+        assert!(accepted.contains(part), "{part} in {accepted}");
+    }
+    let key = json(Record::KeyCreated(KeyCreated {
+        key: 0,
+        account: 0,
+        owner: "ana".into(),
+        name: "bot".into(),
+        token_sha256: [0xa7; 32],
+        scopes: 3,
+        rate_per_second: 1,
+        expires_at: None,
+    }));
+    assert!(
+        key.contains(&format!(r#""token_sha256":"{}""#, "a7".repeat(32))),
+        "{key}"
+    );
+}

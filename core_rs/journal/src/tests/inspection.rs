@@ -4,7 +4,7 @@ use super::support::{DIR, append, append_durably, commit_path, open_on, open_sim
 use crate::commit::{Position, Publisher, Reader};
 use crate::journal::{OpenError, Options, Postgres};
 use crate::sim::SimDisk;
-use crate::verify::{Commit, Outcome, Repaired, Report, repair_on, verify_on};
+use crate::verify::{Commit, Outcome, Repaired, Report, dump_on, repair_on, verify_on};
 use crate::{Place, disk::Disk};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -219,6 +219,44 @@ fn verify_of_real_files_runs_beside_the_writer_and_does_not_disturb_it() {
     drop(journal);
     let report = look();
     assert!(!report.running && report.is_good() && report.segments.len() > 3);
+}
+
+fn dump(disk: &SimDisk, from: u64, to: u64) -> (Vec<u64>, Outcome) {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut seqs = Vec::new();
+    let outcome = dump_on(&disk, Path::new(DIR), from, to, &mut |_, frame| {
+        assert_eq!(frame.body, super::support::body(frame.seq));
+        seqs.push(frame.seq);
+        Ok(())
+    });
+    (seqs, outcome.unwrap())
+}
+
+#[test]
+fn dump_shows_what_it_is_asked_for_and_all_before_the_damage() {
+    let small = small();
+    let all: Vec<u64> = (1..=small.last).collect();
+    assert_eq!(dump(&small.disk, 0, u64::MAX), (all.clone(), Outcome::Start));
+    for (from, to) in [(1, 1), (5, 9), (small.last, small.last), (7, u64::MAX)] {
+        let expected: Vec<u64> = (from..=to.min(small.last)).collect();
+        assert_eq!(dump(&small.disk, from, to), (expected, Outcome::Start), "{from} {to}");
+    }
+    assert_eq!(dump(&small.disk, small.last, 3).0, []);
+    assert_eq!(dump(&small.disk, small.last + 1, u64::MAX), (vec![], Outcome::Start));
+    // The oldest segment has left the journal.
+    let disk = small.disk.kill();
+    disk.lose(&small.path(0));
+    assert_eq!(dump(&disk, 1, u64::MAX).0, all[small.segments[1] as usize - 1..]);
+    // Damaged: everything before it, and the place.
+    let disk = small.disk.kill();
+    let mut bytes = disk.contents(&small.path(1)).unwrap();
+    bytes[512 + 70] ^= 1;
+    disk.set_contents(&small.path(1), &bytes);
+    let (seqs, outcome) = dump(&disk, 1, u64::MAX);
+    assert_eq!(seqs, all[..small.segments[1] as usize - 1]);
+    assert!(matches!(outcome, Outcome::Refused { place, .. } if place.path == small.path(1)));
+    // What is above `commit` and whole is shown too: a start replays it.
+    assert_eq!(dump(&small.committed_to(Some(3)), 1, u64::MAX).0, all);
 }
 
 #[test]
