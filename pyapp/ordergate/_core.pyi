@@ -192,8 +192,8 @@ def journal_repair(
 ) -> bytes:
     """Cuts an unfinished write as a start would, keeping a copy; without `act` only says so.
 
-    Members: needed done torn (file from bytes copy) commit lastSeq. `last_acknowledged` stands in for a `commit` that
-    cannot be read. Raises JournalLocked, JournalRefused with nothing changed, OSError.
+    Members: needed done torn (file from bytes copy) commit commitCopy lastSeq. `last_acknowledged` stands in for
+    a `commit` that cannot be read. Raises JournalLocked, JournalRefused with nothing changed, OSError.
     """
 
 @final

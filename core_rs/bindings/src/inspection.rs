@@ -102,6 +102,7 @@ fn journal_repair(
         "done": repaired.done,
         "torn": repaired.cut.iter().map(torn_json).collect::<Vec<_>>(),
         "commit": repaired.commit,
+        "commitCopy": repaired.commit_copy,
         "lastSeq": repaired.last_seq,
     });
     Ok(shown.to_string().into_bytes())

@@ -1,14 +1,16 @@
 //! What start-up does to the disk once the decision is made: cut a torn tail, write unproven chunks again.
 
 use crate::chunk::SECTOR;
+use crate::commit;
 use crate::disk::{Disk, DiskFile};
 use crate::journal::OpenError;
 use crate::segment;
 use crate::startup::{Part, Reading, io_at};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Where copies of torn tails are kept.
+/// Where copies are kept of what was cut or replaced.
 const TORN: &str = "torn";
 
 /// Bytes after the last good chunk that are no whole chunk.
@@ -70,27 +72,47 @@ pub(crate) fn cut(disk: &dyn Disk, dir: &Path, reading: &mut Reading) -> Result<
 }
 
 fn keep(disk: &dyn Disk, dir: &Path, kept: &Path, parts: &[Part], torn: &mut [Torn]) -> io::Result<()> {
+    for (part, torn) in parts.iter().zip(torn) {
+        let name = format!("{}-{}", segment::name(part.first_seq), part.end);
+        let span = part.end..part.end + torn.bytes;
+        torn.copy = Some(copy(disk, kept, &name, part.file.as_ref(), span)?);
+    }
+    disk.sync_dir(dir)
+}
+
+/// Keeps `commit` as it is before it is made anew, when there is one. Durable on return.
+pub(crate) fn keep_commit(disk: &dyn Disk, dir: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let (path, kept) = (dir.join(commit::NAME), dir.join(TORN));
+    let kept = match disk.open(&path, false) {
+        Ok(file) => file
+            .len()
+            .and_then(|len| copy(disk, &kept, commit::NAME, file.as_ref(), 0..len))
+            .and_then(|copy| disk.sync_dir(dir).map(|()| Some(copy))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    kept.map_err(|error| io_at(&path, error))
+}
+
+/// Copies a piece of a file to a new one of that name, or of that name and a number.
+fn copy(disk: &dyn Disk, kept: &Path, stem: &str, file: &dyn DiskFile, span: Range<u64>) -> io::Result<PathBuf> {
     disk.make_dir(kept)?;
     let taken = disk.list(kept)?;
-    for (part, torn) in parts.iter().zip(torn) {
-        let stem = format!("{}-{}", segment::name(part.first_seq), part.end);
-        let mut name = stem.clone();
-        for n in 2.. {
-            if !taken.contains(&name) {
-                break;
-            }
-            name = format!("{stem}-{n}");
+    let mut name = stem.to_owned();
+    for n in 2.. {
+        if !taken.contains(&name) {
+            break;
         }
-        let path = kept.join(name);
-        let copy = disk.create(&path)?;
-        for_pieces(part.file.as_ref(), part.end, part.end + torn.bytes, |bytes, at| {
-            copy.write_at(bytes, at - part.end)
-        })?;
-        copy.sync()?;
-        torn.copy = Some(path);
+        name = format!("{stem}-{n}");
     }
+    let path = kept.join(name);
+    let copy = disk.create(&path)?;
+    for_pieces(file, span.start, span.end, |bytes, at| {
+        copy.write_at(bytes, at - span.start)
+    })?;
+    copy.sync()?;
     disk.sync_dir(kept)?;
-    disk.sync_dir(dir)
+    Ok(path)
 }
 
 fn zero(file: &dyn DiskFile, from: u64) -> io::Result<()> {

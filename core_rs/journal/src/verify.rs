@@ -8,7 +8,7 @@ use crate::judgement::{Extent, Judgement, Place, START, Scope, judge, read_commi
 use crate::marks::{Claims, CommitWord};
 use crate::open::{self, settle};
 use crate::recovery::{Decision, Refusal};
-use crate::repair::Torn;
+use crate::repair::{self, Torn};
 use crate::segment;
 use crate::startup::io_at;
 use std::io::ErrorKind;
@@ -242,6 +242,8 @@ pub struct Repaired {
     pub cut: Vec<Torn>,
     /// `commit` is made anew, on the operator's word.
     pub commit: bool,
+    /// Where the old one was kept, when there was one.
+    pub commit_copy: Option<PathBuf>,
     /// Last record of the journal after it.
     pub last_seq: u64,
 }
@@ -255,8 +257,8 @@ impl Repaired {
 }
 
 /// Does what a start would do with an unfinished write, by the same decision: cuts it, keeping a copy. Where neither
-/// `commit` nor Postgres says what was acknowledged, `operator` may: no record above it was. Without `act` it only
-/// tells.
+/// `commit` nor Postgres says what was acknowledged, `operator` may: no record above it was; `commit` is then made anew,
+/// a copy kept. Without `act` it only tells.
 ///
 /// # Errors
 /// [`OpenError::Locked`] when a gateway runs; [`OpenError::Refused`] for everything that is no unfinished write, with
@@ -311,12 +313,16 @@ pub fn repair_on(
         done: false,
         cut: Vec::new(),
         commit: operator.is_some(),
+        commit_copy: None,
         last_seq: judgement.reading.chain.last_seq,
     };
     if judgement.decision == Decision::Cut {
         repaired.cut = Torn::find(&judgement.reading, dir)?;
     }
     if act && repaired.is_needed() {
+        if repaired.commit {
+            repaired.commit_copy = repair::keep_commit(disk.as_ref(), dir)?;
+        }
         let settled = settle(disk.as_ref(), dir, &claims, judgement)?;
         (repaired.done, repaired.cut) = (true, settled.cut);
     }

@@ -142,7 +142,8 @@ def repair(yes: bool, last_acknowledged: int | None, paths: Paths) -> None:
     except _core.JournalLocked:
         refuse("ordergate runs on this data directory: stop it first, nothing was changed")
     except _core.JournalRefused as error:
-        refuse(f"nothing was changed. {error} (Postgres: {told})", EXIT_DAMAGED)
+        asked = "" if read or "Postgres" not in str(error) else f" (Postgres was {told})"
+        refuse(f"nothing was changed. {error}{asked}", EXIT_DAMAGED)
     except OSError as error:
         refuse(str(error), EXIT_DAMAGED)
     _show_repair(json.loads(done))
@@ -190,17 +191,7 @@ class _Progress:
 def _show(report: dict[str, Any], postgres: str) -> None:
     print_table(
         ["segment", "first", "last", "chunks", "epochs", "bytes"],
-        [
-            [
-                Path(segment["file"]).name,
-                str(segment["firstSeq"]),
-                str(segment["lastSeq"]),
-                str(segment["chunks"]),
-                "-".join(str(epoch) for epoch in sorted(set(segment["epochs"]))),
-                str(segment["end"]),
-            ]
-            for segment in report["segments"]
-        ],
+        [_segment_row(segment) for segment in report["segments"]],
     )
     commit, chunks = report["commit"], sum(segment["chunks"] for segment in report["segments"])
     read = f"up to record {commit['seq']}" if commit["state"] == "read" else commit["state"]
@@ -216,6 +207,14 @@ def _show(report: dict[str, Any], postgres: str) -> None:
             label = "a start" if name == "start" else "all segments"
             click.echo(f"{label:<12} {_told(outcome, report)}")
     click.echo("good" if report["good"] else "DAMAGED")
+
+
+def _segment_row(segment: dict[str, Any]) -> list[str]:
+    name, first = Path(segment["file"]).name, str(segment["firstSeq"])
+    if segment["end"] == 0:
+        return [name, first, "not read: its start is damaged, or what stands before it", "", "", ""]
+    epochs = "-".join(str(epoch) for epoch in sorted(set(segment["epochs"])))
+    return [name, first, str(segment["lastSeq"]), str(segment["chunks"]), epochs, str(segment["end"])]
 
 
 def _told(outcome: dict[str, Any], report: dict[str, Any]) -> str:
@@ -250,6 +249,8 @@ def _show_repair(report: dict[str, Any]) -> None:
     if report["commit"]:
         made = "made anew" if past else "would make anew"
         click.echo(f"{made}: the commit file, with record {report['lastSeq']} as the last")
+        if report["commitCopy"]:
+            click.echo(f"kept: {report['commitCopy']}")
     click.echo(f"the journal {'ends' if past else 'would end'} with record {report['lastSeq']}")
     if not past:
         click.echo("nothing was changed: add --yes")

@@ -332,6 +332,12 @@ fn an_operators_word_counts_only_where_nobody_else_can_say() {
     let done = repair(&disk, Postgres::Unreadable, Some(0), true).unwrap();
     assert_eq!((done.commit, done.cut.len(), done.last_seq), (true, 0, small.last));
     assert_eq!(open_sim(&disk, Postgres::Unreadable, 0).unwrap().last, small.last);
+    // A damaged `commit` is kept, like everything that is replaced.
+    let disk = small.disk.kill();
+    disk.set_contents(&commit_path(), &[7; 4096]);
+    let done = repair(&disk, Postgres::Unreadable, Some(0), true).unwrap();
+    assert_eq!(disk.contents(&done.commit_copy.unwrap()), Some(vec![7; 4096]));
+    assert_eq!(open_sim(&disk, Postgres::Unreadable, 0).unwrap().last, small.last);
     // Where `commit` or Postgres can say it, the word is not taken.
     let not_needed = "an operator's word for it is not taken";
     assert!(reason(repair(&without(), small.postgres(10), Some(0), true)).contains(not_needed));
