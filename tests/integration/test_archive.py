@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -123,6 +125,34 @@ def test_the_worker_archives_what_nothing_needs(tmp_path: Path, dsn: str, postgr
     assert tables[0] == tables[1]
     assert tables[0].count("\n") == 4_000
     gateway.close()
+
+
+def test_the_worker_process_does_it(tmp_path: Path, dsn: str) -> None:
+    paths = Paths(tmp_path / "data")
+    gateway = past.opened(paths)
+    past.furnish(gateway)
+    for number in range(2_000):
+        gateway.set_limits("alpha", "10", None, 10_000 + number, "ann", "a reason of some length " * 4)
+        if number % 500 == 0:
+            past.tick(gateway)
+    gateway.close()
+    past.snapshot_twice(paths)
+    before = segments(paths.journal)
+    place = {"DATABASE_URL": dsn, "ORDERGATE_DATA_DIR": str(paths.data), "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = subprocess.Popen([sys.executable, "-m", "ordergate", "worker"], env={**os.environ, **place})
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while len(segments(paths.journal)) > 1:
+            assert time.monotonic() < deadline, paths.worker_status.read_text()
+            time.sleep(0.05)
+        worker.terminate()
+        assert worker.wait(WAIT_S) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    assert segments(paths.archive) + segments(paths.journal) == before
+    status = json.loads(paths.worker_status.read_bytes())
+    assert (status["archivedSeq"], status["archivedSegments"]) == (before[-1] - 1, len(before) - 1)
 
 
 @pytest.mark.usefixtures("often")

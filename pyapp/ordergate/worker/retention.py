@@ -11,6 +11,7 @@ from ordergate.persistence.connection import describe, pause
 from ordergate.worker.progress import Progress
 
 LOOK_EVERY_S: Final = 30.0
+FIRST_LOOK_S: Final = 0.5
 DAY_S: Final = 86_400.0
 
 _log: Final = structlog.get_logger("worker")
@@ -42,7 +43,8 @@ async def retain(
             if progress.archive_error != describe(error):
                 _log.error("archiving waits", detail=describe(error))
             progress.archive_error = describe(error)
-        await pause(stop, look_every_s)
+        # Nothing is known to be in Postgres yet: what a stopped worker has left to do should not wait for long.
+        await pause(stop, look_every_s if progress.last_seq else min(look_every_s, FIRST_LOOK_S))
 
 
 def archived_seq(journal: Path) -> int:
