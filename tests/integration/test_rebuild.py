@@ -14,6 +14,7 @@ from ordergate.config import Paths
 from ordergate.supervisor import leftovers
 from ordergate.supervisor.placement import SYSTEM_HOME
 from ordergate.supervisor.up import hold_directory
+from ordergate.worker import follow
 from ordergate.worker import rebuild as rebuilding
 from ordergate.worker.main import take_lock
 from tests.integration import past
@@ -156,6 +157,14 @@ def test_an_interrupted_rebuild_goes_on(
             assert postgres.psql("SELECT to_regclass('ordergate.rebuild') IS NOT NULL", dsn) == "t"
     assert interruptions > 3
     assert marks == sorted(set(marks)), "none begins at the beginning again"
+    assert tables(postgres, dsn) == before
+    # A worker that comes in between finishes it; the rebuild after that begins anew.
+    writes = 0
+    with pytest.raises(Interrupted):
+        asyncio.run(rebuilding.rebuild(dsn, installation, lambda *_: None))
+    asyncio.run(follow._migrated(dsn))
+    assert postgres.psql("SELECT to_regclass('ordergate.rebuild') IS NULL", dsn) == "t"
+    assert past.run_worker(dsn, installation) > marks[-1]
     assert tables(postgres, dsn) == before
 
 

@@ -21,11 +21,12 @@ class Told:
 
     def __init__(self) -> None:
         self.at_s = time.monotonic()
+        self.what = "read"
 
     def __call__(self, what: str, done: int, of: int) -> None:
-        """Prints when the last line is old enough, or when a step is done."""
-        if done >= of or time.monotonic() - self.at_s >= TELL_EVERY_S:
-            self.at_s = time.monotonic()
+        """Prints when the last line is old enough, and the first and last of each step."""
+        if done >= of or what != self.what or time.monotonic() - self.at_s >= TELL_EVERY_S:
+            self.at_s, self.what = time.monotonic(), what
             click.echo(f"{done:>12,} of {of:,} records {what}")
 
 

@@ -1,6 +1,7 @@
 """Emptying a database for `ordergate db rebuild`: what is a projection of the journal goes, and the empty tables come.
 
-A mark in the database lasts until the rebuild has finished: an interrupted one goes on where its watermark stands.
+A mark in the database lasts until the rebuild has finished: an interrupted one goes on where its watermark stands. A
+worker that starts in between goes on as well, and takes the mark away: the next rebuild then begins anew.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ DROP SCHEMA IF EXISTS {", ".join(PROJECTED)} CASCADE;
 CREATE SCHEMA IF NOT EXISTS ordergate;
 DROP TABLE IF EXISTS ordergate.migrations;
 CREATE TABLE ordergate.rebuild AS SELECT now() AS begun_at"""
-_FINISH: Final = "DROP TABLE ordergate.rebuild"
+_FINISH: Final = "DROP TABLE IF EXISTS ordergate.rebuild"
 
 
 async def begin_rebuild(dsn: str, migrations: Path | None = None) -> bool:
@@ -41,7 +42,7 @@ async def begin_rebuild(dsn: str, migrations: Path | None = None) -> bool:
 
 
 async def finish_rebuild(dsn: str) -> None:
-    """Takes the mark away. Raises one of `connection.TROUBLE`."""
+    """Takes the mark away, if there is one. Raises one of `connection.TROUBLE`."""
     connection = await connect(dsn, "rebuild")
     try:
         await bounded(connection, connection.execute(_FINISH), SHORT_S)

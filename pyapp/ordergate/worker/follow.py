@@ -16,6 +16,7 @@ import structlog
 from ordergate.persistence.anchors import append_anchor
 from ordergate.persistence.connection import TROUBLE, close, connect, describe, pause
 from ordergate.persistence.migrate import MigrationRefused, apply_migrations
+from ordergate.persistence.reset import finish_rebuild
 from ordergate.persistence.watermark import NOTHING_YET, Watermark, fetch_watermark
 from ordergate.persistence.write_behind import Batch, Writer, write
 from ordergate.worker.progress import Progress
@@ -186,6 +187,7 @@ async def _until_it_works(
 async def _migrated(dsn: str) -> None:
     for name in await apply_migrations(dsn):
         _log.info("migration applied", name=name)
+    await finish_rebuild(dsn)
 
 
 async def _watermark(dsn: str) -> Watermark:

@@ -33,7 +33,7 @@ async def rebuild(dsn: str, paths: "Paths", tell: Tell) -> int:
     while follower.seq < goal:
         follower.catch_up(min(follower.seq + CHECKED_AT_ONCE, goal))
         tell("read", follower.seq, goal)
-    await begin_rebuild(dsn)
+    fresh = await begin_rebuild(dsn)
     writer = Writer(dsn, NOTHING_YET)
     try:
         connection = await connect(dsn, "rebuild")
@@ -42,6 +42,8 @@ async def rebuild(dsn: str, paths: "Paths", tell: Tell) -> int:
         finally:
             await close(connection)
         found = writer.watermark
+        if not fresh:
+            tell("were written before it was interrupted", found.last_seq, goal)
         follower = Follower(
             str(paths.journal), str(paths.snapshots), from_seq=found.last_seq, archive_dir=str(paths.archive)
         )
