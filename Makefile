@@ -15,6 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 ARGS ?=
 SEED ?= 1
 MINUTES ?= 20
+CYCLES ?= 200
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core_rs -name '*.rs' -o -name Cargo.toml) $(wildcard migrations/*.sql)
 EXTENSION := pyapp/ordergate/_core.abi3.so
@@ -70,6 +71,15 @@ fuzz: ## fuzz every decoder for MINUTES=20 each, guided by coverage (needs night
 	for target in journal order reports; do mkdir -p target/corpus/$$target && CARGO_TARGET_DIR=$(CURDIR)/target/fuzz \
 		cargo +nightly fuzz run --features libfuzzer $$target target/corpus/$$target fuzz/corpus/$$target -- \
 		-max_total_time=$$(( $(MINUTES) * 60 )) -max_len=65536; done
+
+.PHONY: powerloss
+powerloss: $(BUILT) ## losses of power of the real gateway: what it had not flushed is partly taken back (CYCLES=200 SEED=1)
+	@$(call need,cc,a C compiler: build-essential or gcc)
+	$(BIN)/python -m tests.torture.powerloss --cycles $(CYCLES) --seed $(SEED) $(ARGS)
+
+.PHONY: mutants
+mutants: $(BUILT) $(VENV)/.dev ## plant known bugs in a copy, one by one; each must be found (ARGS="--only B1,B4")
+	$(BIN)/python -m tests.torture.mutants $(ARGS)
 
 .PHONY: lint
 lint: $(BUILT) $(VENV)/.dev ## ruff, mypy --strict, import-linter, rustfmt, clippy; warnings are errors

@@ -24,7 +24,7 @@ from tests.acceptance.system import System, last_words, request
 from tests.torture.faults import Stage, connected
 from tests.torture.load import History, Trader, order_id, read_back
 
-QUIET_S = 90.0
+QUIET_S = 60.0
 """For everything that was durable to be in Postgres and the portfolio, and for every order to have come to rest."""
 LONGEST_BATCH = 5000
 RESTING = TERMINAL | {"NEW", "PARTIALLY_FILLED"}
