@@ -56,11 +56,15 @@ class Gateway:
         postgres_read: bool = False,
         segment_bytes: int = 67108864,
         state_hash_every: int = 10000,
+        soft_free_bytes: int = 0,
+        hard_free_bytes: int = 0,
+        reserve_bytes: int = 0,
     ) -> Gateway:
         """Takes the lock, recovers, and journals a new EPOCH.
 
         `watermark` is Postgres's (last_seq, chunk_hash); `postgres_read` says that Postgres was read (with or without
-        one). Raises JournalLocked, JournalRefused.
+        one). The last three are the marks of the free space and the reserve (0: none). Raises JournalLocked,
+        JournalRefused.
         """
     install: str
     epoch: int
@@ -155,7 +159,8 @@ class Gateway:
     def state_hash(self) -> str: ...
     def status(self) -> dict[str, int | str | bool | None]:
         """For health and metrics: lastSeq durableSeq epoch backlogBytes openOrders unsentOrders unansweredOrders
-        inDoubtOrders killLevel killReason killReadingAgeMs paperSession illegalEvents parked alarms requestKeys."""
+        inDoubtOrders killLevel killReason killReadingAgeMs paperSession illegalEvents parked alarms requestKeys
+        journalFreeBytes journalSpace (ok, soft, hard)."""
     def metrics(self) -> bytes:
         """Prometheus text of the hot counters."""
     def close(self) -> None:

@@ -86,7 +86,7 @@ def test_an_order_comes_back_with_its_next_state(database: str, postgres: Postgr
     first, second = history(20, 10)
     refuse(postgres, database, "orders", "id <> 5 OR last_seq > 40")
     later = [column[0] for column in second.tables["orders"]]
-    again = [5, *later[1:24], 41]
+    again = [5, *later[1:24], 41, *later[25:]]
     rows = [list(row) for row in zip(*second.tables["orders"], strict=True)]
     written(database, first, second.with_table("orders", *rows, again))
     assert [row["seq"] for row in fetch(database, PARKED)] == [8]

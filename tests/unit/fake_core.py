@@ -39,6 +39,7 @@ class Gateway:
         self.sessions: dict[str, int] = {}
         self.closed_sessions: list[int] = []
         self.changed: list[int] = []
+        self.space = "ok"
         self.closed = False
         self._durable = last_seq
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -259,6 +260,7 @@ class Gateway:
             "killReason": None if self.killed is None else self.killed[1],
             "killReadingAgeMs": 10 if self.readings else None,
             "paperSession": self.sessions.get("paper"),
+            "journalSpace": self.space,
         }
 
     def metrics(self) -> bytes:

@@ -237,6 +237,12 @@ async def test_health_says_what_is_missing() -> None:
         killed = await server.ask("GET", "/api/v1/health")
         assert (killed.status, killed.json["status"]) == (200, "degraded")
         assert "killed: drill" in killed.json["reasons"] and not killed.json["tradingReady"]["PAPER"]
+        server.gateway.killed = None
+        for space, reason, trading in (("soft", "filling up", True), ("hard", "orders are refused", False)):
+            server.gateway.space = space
+            full = await server.ask("GET", "/api/v1/health")
+            assert full.status == 200 and full.json["tradingReady"]["PAPER"] is trading, space
+            assert any(told.startswith("journal: ") and told.endswith(reason) for told in full.json["reasons"]), space
         server.gateway.sessions.clear()
         lost = await server.ask("GET", "/api/v1/health")
         assert lost.status == 503 and not lost.json["ready"]

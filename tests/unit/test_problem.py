@@ -14,6 +14,7 @@ RETRY_CODES = {
     "venue_unavailable": "1",
     "flush_stalled": "1",
     "overloaded": "1",
+    "journal_full": "10",
     "answer_unreadable": "1",
     "history_unavailable": "1",
     "shutting_down": "5",

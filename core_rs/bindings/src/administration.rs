@@ -196,6 +196,8 @@ impl Gateway {
         dict.set_item("backlogBytes", self.journal.backlog_bytes())?;
         dict.set_item("journalFailure", self.journal.failure())?;
         dict.set_item("journalWarning", self.journal.warning())?;
+        dict.set_item("journalFreeBytes", self.journal.free_bytes())?;
+        dict.set_item("journalSpace", self.journal.space().as_str())?;
         dict.set_item("openOrders", state.open_count())?;
         dict.set_item("unsentOrders", state.unsent_count())?;
         dict.set_item("unansweredOrders", state.unanswered_count())?;
@@ -329,6 +331,18 @@ impl Gateway {
             "gauge",
             "Bytes that wait for a flush.",
             self.journal.backlog_bytes(),
+        );
+        put(
+            "journal_free_bytes",
+            "gauge",
+            "Bytes free on the journal's file system.",
+            self.journal.free_bytes(),
+        );
+        put(
+            "journal_space",
+            "gauge",
+            "0 enough, 1 below the soft mark, 2 new orders are refused.",
+            self.journal.space() as u64,
         );
         out.into_bytes()
     }

@@ -10,7 +10,7 @@ use ordergate_core::engine::{Emitted, Engine};
 use ordergate_core::record::Record;
 use ordergate_core::state::Broken;
 use ordergate_core::terms::{Nanos, Seq};
-use ordergate_journal::{AppendError, Journal, JournalClock, Options, clock, encode_frame};
+use ordergate_journal::{AppendError, Journal, JournalClock, Marks, Options, clock, encode_frame};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::os::fd::AsRawFd;
@@ -85,7 +85,9 @@ impl Gateway {
 impl Gateway {
     /// Takes the lock, recovers, and journals a new EPOCH.
     #[staticmethod]
-    #[pyo3(signature = (journal_dir, snapshot_dir, *, watermark=None, postgres_read=false, segment_bytes=64 << 20, state_hash_every=10_000))]
+    #[pyo3(signature = (journal_dir, snapshot_dir, *, watermark=None, postgres_read=false, segment_bytes=64 << 20, state_hash_every=10_000,
+        soft_free_bytes=0, hard_free_bytes=0, reserve_bytes=0))]
+    #[allow(clippy::too_many_arguments, reason = "keywords, each a setting")]
     fn open(
         journal_dir: &str,
         snapshot_dir: &str,
@@ -93,10 +95,18 @@ impl Gateway {
         postgres_read: bool,
         segment_bytes: u64,
         state_hash_every: Seq,
+        soft_free_bytes: u64,
+        hard_free_bytes: u64,
+        reserve_bytes: u64,
     ) -> PyResult<Self> {
         let postgres = start::postgres(watermark, postgres_read)?;
         let mut options = Options {
             segment_bytes,
+            marks: Marks {
+                soft_free_bytes,
+                hard_free_bytes,
+                reserve_bytes,
+            },
             ..Options::default()
         };
         let (mut state, hash) = newest_state(Path::new(snapshot_dir), Seq::MAX)?;

@@ -9,6 +9,7 @@ use ordergate_core::refusal::{self, Refusal};
 use ordergate_core::render::{self, OrderView};
 use ordergate_core::state::State;
 use ordergate_core::terms::{AccountId, Nanos, OrdStatus, OrderId, Scope, Seq};
+use ordergate_journal::Space;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sha2::{Digest, Sha256};
@@ -233,6 +234,7 @@ impl Gateway {
             Err(refused) => return Ok(Either::Refusal(refused.into())),
         };
         let durable = self.journal.durable_seq();
+        self.engine.journal_is_full(self.journal.space() == Space::Hard);
         let submitted =
             self.command(|engine, now| engine.submit(caller, idempotency_key, request_id, body, now, durable))?;
         Ok(match submitted {

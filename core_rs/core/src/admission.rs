@@ -191,6 +191,10 @@ impl Engine {
             let detail = "The kill switch was not read within 0.3 s.";
             return Err(Refusal::new(refusal::KILL_SWITCH_STALE, detail).retry_after_ms(1_000));
         }
+        if self.journal_is_full {
+            let detail = "The disk is nearly full: what is left is for the orders that were taken.";
+            return Err(Refusal::new(refusal::JOURNAL_FULL, detail).retry_after_ms(10_000));
+        }
         if order.mode == Mode::Live && self.attached(Mode::Live).is_none() {
             let detail = "The exchange connection is down.";
             return Err(Refusal::new(refusal::VENUE_UNAVAILABLE, detail).retry_after_ms(1_000));

@@ -77,6 +77,8 @@ pub struct Engine {
     /// Connected session of each mode.
     pub(crate) attached: [Option<SessionId>; 2],
     pub(crate) kill_read_at: Option<Nanos>,
+    /// What is left of the disk is for what follows from orders taken before.
+    pub(crate) journal_is_full: bool,
     /// Working orders that a kill of level 2 still has to cancel.
     pub(crate) sweep: BTreeSet<OrderId>,
     emitted: Vec<Emitted>,
@@ -100,6 +102,7 @@ impl Engine {
             rates: Vec::new(),
             attached: [None, None],
             kill_read_at: None,
+            journal_is_full: false,
             sweep: BTreeSet::new(),
             emitted: Vec::new(),
             scratch: Vec::new(),

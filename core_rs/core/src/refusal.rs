@@ -119,6 +119,7 @@ codes! {
     503 KILL_SWITCH_STALE = "kill_switch_stale": "The last reading of the kill switch is older than 0.3 s.",
     503 VENUE_UNAVAILABLE = "venue_unavailable": "The exchange connection is down.",
     503 FLUSH_STALLED = "flush_stalled": "The disk is slow; the answer is not durable yet.",
+    503 JOURNAL_FULL = "journal_full": "The disk is nearly full; only cancels are taken.",
     503 OVERLOADED = "overloaded": "Too many orders wait to be sent.",
     503 ANSWER_UNREADABLE = "answer_unreadable": "The stored answer of this request cannot be read now.",
     503 HISTORY_UNAVAILABLE = "history_unavailable": "The order has left memory, and Postgres cannot show it now.",

@@ -99,6 +99,11 @@ impl Engine {
         self.kill_read_at = Some(self.kill_read_at.map_or(now, |last| last.max(now)));
     }
 
+    /// Whether the journal has room for new orders. Nothing else is refused for want of it.
+    pub const fn journal_is_full(&mut self, full: bool) {
+        self.journal_is_full = full;
+    }
+
     /// Age of the last good reading.
     #[must_use]
     pub fn kill_reading_age(&self, now: Nanos) -> Option<Nanos> {

@@ -4,8 +4,9 @@
 //! that costs many times the flush of an overwrite.
 
 use crate::disk::{Disk, DiskFile, SharedPage};
+use crate::space::{Keeper, Marks};
 use parking_lot::{Condvar, Mutex};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub(crate) const SPARE: &str = "spare.new";
 /// Written and flushed at once, so that a flush of the journal never waits behind a whole segment of zeros.
 const SLICE: usize = 1 << 20;
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the free space is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,20 +45,24 @@ pub(crate) struct Ahead {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     bytes: u64,
+    pub(crate) keeper: Keeper,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Ahead {
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, bytes: u64) -> Ahead {
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, bytes: u64, marks: Marks) -> Ahead {
         let state = Mutex::new(State {
             wanted: true,
             ..State::default()
         });
+        let keeper = Keeper::new(Arc::clone(&disk), dir, marks, bytes);
+        keeper.look();
         Ahead {
             disk,
             dir: dir.to_owned(),
             bytes,
+            keeper,
             state,
             changed: Condvar::new(),
         }
@@ -67,13 +74,18 @@ impl Ahead {
         let _alarm = Alarm(self);
         loop {
             let mut state = self.state.lock();
-            while !state.stop && !state.wanted {
-                self.changed.wait(&mut state);
+            if !state.stop && !state.wanted {
+                self.changed.wait_for(&mut state, LOOK);
             }
             if state.stop {
                 return;
             }
+            let wanted = state.wanted;
             drop(state);
+            self.keeper.look();
+            if !wanted {
+                continue;
+            }
             let failed = self.prepare(commit).is_err();
             let mut state = self.state.lock();
             if failed && !state.stop {
@@ -86,7 +98,7 @@ impl Ahead {
     pub(crate) fn prepare(&self, commit: &dyn SharedPage) -> io::Result<()> {
         // Once a segment, and always before the next checkpoint: after a loss of power `commit` is readable, and at
         // most about a segment old.
-        let made = commit.sync().and_then(|()| self.make());
+        let made = commit.sync().and_then(|()| self.make_in_any_case());
         let mut state = self.state.lock();
         let done = match made {
             Ok(Some(file)) => {
@@ -101,6 +113,30 @@ impl Ahead {
         };
         self.changed.notify_all();
         done
+    }
+
+    /// The reserve is for the segment that does not fit any more.
+    fn make_in_any_case(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        match self.make_if_it_fits() {
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                let released = self.keeper.release()?;
+                if released { self.make_if_it_fits() } else { Err(error) }
+            }
+            made => made,
+        }
+    }
+
+    /// Looks first: a full disk is not to be filled with the beginning of a segment again and again.
+    fn make_if_it_fits(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        if self.disk.free_bytes(&self.dir).is_ok_and(|free| free < self.bytes) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let made = self.make();
+        if made.is_err() {
+            // What was written of it is room for somebody else.
+            let _ = self.disk.remove(&self.dir.join(SPARE));
+        }
+        made
     }
 
     fn make(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {

@@ -1,11 +1,11 @@
 //! The disk as the journal needs it: a seam, so that tests can lose power. The real one goes through rustix.
 
 use crate::map::Mapping;
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use rustix::io::Errno;
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -128,6 +128,19 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Bytes that may still be written on the file system of a directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+
+    /// A new file (0600) of so many bytes that nobody else can take: blocks without content. Fails with `StorageFull`
+    /// where there is no room, and then leaves no file.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()>;
 
     /// Maps the first [`crate::commit::BYTES`] bytes of a file, shared with every other process.
     ///
@@ -285,6 +298,28 @@ impl Disk for RealDisk {
             dir
         };
         Ok(rustix::fs::fsync(File::open(dir)?)?)
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        let reserved = match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => io::copy(&mut io::repeat(0).take(bytes), &mut &file).map(drop),
+            result => result.map_err(io::Error::from),
+        };
+        if reserved.is_err() {
+            std::fs::remove_file(path)?;
+        }
+        reserved
     }
 
     fn map(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn SharedPage>> {

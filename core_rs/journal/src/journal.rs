@@ -6,6 +6,7 @@ use crate::clock::boottime_ns;
 use crate::disk::{DirLock, Disk, RealDisk, SharedPage};
 use crate::judgement::Place;
 use crate::open;
+use crate::space::{Marks, Space};
 use crate::writer::{MAX_PENDING, Pending, Shared};
 use parking_lot::{Mutex, MutexGuard};
 use std::io;
@@ -24,6 +25,8 @@ pub type Visit<'a> = &'a mut dyn FnMut(&ChunkInfo, &Frame<'_>) -> Result<(), Str
 pub struct Options {
     /// Bytes of a new segment file, at least 4,096; rounded up to whole sectors. Also bounds a record.
     pub segment_bytes: u64,
+    /// What free space on the disk means.
+    pub marks: Marks,
     /// Chunk hash of the snapshot that covers `after_seq`: evidence like Postgres's. `None` checks the sequence only.
     pub snapshot_hash: Option<Hash>,
 }
@@ -32,6 +35,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             segment_bytes: 64 << 20,
+            marks: Marks::NONE,
             snapshot_hash: None,
         }
     }
@@ -273,6 +277,18 @@ impl Journal {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         self.ahead.warning()
+    }
+
+    /// What the room on the disk allows, as seen about a second ago.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        self.ahead.keeper.space()
+    }
+
+    /// Bytes that were free then; 0 also when that cannot be read.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.ahead.keeper.free_bytes()
     }
 
     /// One durable record; `None` when it is not durable (yet) or its segment has left the journal.

@@ -27,6 +27,7 @@ pub mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod snapshots;
+pub mod space;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -39,3 +40,4 @@ pub use follower::{FollowError, Follower};
 pub use journal::{AppendError, Journal, OpenError, Options, Postgres, Recovered, Visit};
 pub use judgement::Place;
 pub use repair::Torn;
+pub use space::{Marks, Space};

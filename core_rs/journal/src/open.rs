@@ -153,7 +153,7 @@ fn join(disk: &Arc<dyn Disk>, dir: &Path, options: &Options, settled: Settled) -
     let segment_bytes = chunk::align(options.segment_bytes.max(MIN_SEGMENT));
     let max_chunk = max_chunk(segment_bytes);
     let max_body = chunk::MAX_BODY.min(max_chunk - chunk::HEADER - chunk::FRAME);
-    let ahead = Arc::new(Ahead::new(Arc::clone(disk), dir, segment_bytes));
+    let ahead = Arc::new(Ahead::new(Arc::clone(disk), dir, segment_bytes, options.marks));
     let shared = Arc::new(Shared::new(chain.last_seq, reading.index, wake));
     let page = publisher.page();
     let writer = Writer {

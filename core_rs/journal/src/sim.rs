@@ -60,6 +60,8 @@ struct State {
     operations: u64,
     sync_delay: Duration,
     lying: bool,
+    /// Bytes that all files together may have; `None` is no bound.
+    capacity: Option<u64>,
     fault: Option<Fault>,
     dead: bool,
 }
@@ -86,6 +88,11 @@ impl SimDisk {
     /// Plans a fault.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.0.lock().fault = fault;
+    }
+
+    /// Bounds the bytes of all files together.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.0.lock().capacity = Some(bytes);
     }
 
     /// Makes every flush of a file take this long.
@@ -271,6 +278,15 @@ impl SimDisk {
         } else {
             Ok(state)
         }
+    }
+}
+
+impl State {
+    /// What the capacity leaves to the files that have a name.
+    fn free(&self) -> u64 {
+        let used: usize = self.names.values().map(|node| self.nodes[*node].written.len()).sum();
+        self.capacity
+            .map_or(u64::MAX, |capacity| capacity.saturating_sub(used as u64))
     }
 }
 

@@ -11,7 +11,7 @@ mod overlay;
 use ordergate_journal::commit::{self, Position, Publisher};
 use ordergate_journal::disk::Disk;
 use ordergate_journal::sim::{SimDisk, Stepped};
-use ordergate_journal::{OpenError, Options, Postgres, encode_frame, segment};
+use ordergate_journal::{Marks, OpenError, Options, Postgres, encode_frame, segment};
 use overlay::{Damage, Image, Overlay};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,7 @@ impl Journal {
         let disk: Arc<dyn Disk> = Arc::new(sim.clone());
         let options = Options {
             segment_bytes,
+            marks: Marks::NONE,
             snapshot_hash: None,
         };
         let dir = Path::new(DIR);

@@ -8,7 +8,7 @@
 
 use ordergate_journal::disk::Disk;
 use ordergate_journal::sim::{Chance, Fault, SimDisk, Stepped};
-use ordergate_journal::{ChunkInfo, OpenError, Options, Postgres, encode_frame};
+use ordergate_journal::{ChunkInfo, Marks, OpenError, Options, Postgres, encode_frame};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,7 @@ const CONTROL: u64 = 2_000;
 const OPTIONS: Options = Options {
     segment_bytes: 4096,
     snapshot_hash: None,
+    marks: Marks::NONE,
 };
 
 /// What a gateway does.

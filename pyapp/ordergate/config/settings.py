@@ -25,6 +25,7 @@ SECRETS: Final = frozenset({"postgres.url", "redis.url"})
 
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(min_length=1)]
+Bytes = Annotated[int, Meta(ge=0, le=1 << 50)]
 
 
 class Http(msgspec.Struct, frozen=True):
@@ -49,10 +50,17 @@ class Redis(msgspec.Struct, frozen=True):
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """Sizes of the journal: a segment's file in MiB, and records between two state hashes."""
+    """Sizes of the journal: a segment's file in MiB, and records between two state hashes.
+
+    Free bytes on its file system below which people are warned (soft) and new orders refused (hard), and the size of
+    the reserve for what follows from orders taken before (at least a segment); 0 switches each off.
+    """
 
     segment_mib: Annotated[int, Meta(ge=1, le=1024)] = 64
     state_hash_every: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    soft_free_bytes: Bytes = 1 << 30
+    hard_free_bytes: Bytes = 256 << 20
+    reserve_bytes: Bytes = 128 << 20
 
 
 class Archive(msgspec.Struct, frozen=True):

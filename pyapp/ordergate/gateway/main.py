@@ -70,6 +70,9 @@ def run(settings: Settings, paths: Paths) -> int:
             postgres_read=postgres_read,
             segment_bytes=settings.journal.segment_mib << 20,
             state_hash_every=settings.journal.state_hash_every,
+            soft_free_bytes=settings.journal.soft_free_bytes,
+            hard_free_bytes=settings.journal.hard_free_bytes,
+            reserve_bytes=settings.journal.reserve_bytes,
         )
     except _core.JournalLocked as locked:
         return _refuse(f"another gateway runs on this data directory: {locked}", EXIT_USAGE)

@@ -68,6 +68,10 @@ def judge(status: dict[str, int | str | bool | None], *, stalled: bool, stopping
     if status.get("paperSession") is None:
         not_ready.append("PAPER: the venue is not connected")
     blocked = []
+    space = status.get("journalSpace")
+    if space == "hard":
+        blocked.append("journal: the disk is nearly full, new orders are refused")
+    filling = ["journal: the disk is filling up"] if space == "soft" else []
     age = status.get("killReadingAgeMs")
     if number("killLevel") > 0:
         blocked.append(f"killed: {status.get('killReason')}")
@@ -80,7 +84,7 @@ def judge(status: dict[str, int | str | bool | None], *, stalled: bool, stopping
         live=True,
         ready=ready,
         trading_ready={"PAPER": trading, "LIVE": False},
-        reasons=[*not_ready, *blocked, "LIVE: no venue is connected"],
+        reasons=[*not_ready, *blocked, *filling, "LIVE: no venue is connected"],
         epoch=number("epoch"),
         last_seq=number("lastSeq"),
         durable_seq=number("durableSeq"),

@@ -48,6 +48,7 @@ _PLACE: Final = (
     "killed",
     "kill_switch_unreadable",
     "venue_unavailable",
+    "journal_full",
     "answer_unreadable",
 )
 _READ: Final = (*_AUTH, "invalid_parameter", "flush_stalled")

@@ -65,6 +65,7 @@ TABLE: Final[dict[str, Row]] = {
     "flush_stalled": Row(503, "The journal does not flush in time", 1),
     "overloaded": Row(503, "Too many requests or orders are waiting", 1),
     "history_unavailable": Row(503, "The order has left memory, and Postgres cannot show it now", 1),
+    "journal_full": Row(503, "The disk is nearly full; cancels are still taken", 10),
     "answer_unreadable": Row(503, "The stored answer cannot be read now", 1),
     "shutting_down": Row(503, "The gateway is stopping", 5),
 }

@@ -75,6 +75,7 @@ pub struct Model {
     // What a restart forgets:
     pub sessions: BTreeMap<Mode, SessionId>,
     pub read_at: Option<Nanos>,
+    pub journal_is_full: bool,
     /// Bid, ask, and when they came.
     pub prices: BTreeMap<(Mode, usize), (i128, i128, Nanos)>,
     pub sweep: BTreeSet<OrderId>,
@@ -195,6 +196,9 @@ impl Model {
         }
         if !self.reading_is_fresh() {
             return refused("kill_switch_stale");
+        }
+        if self.journal_is_full {
+            return refused("journal_full");
         }
         if request.mode == Mode::Live && !self.sessions.contains_key(&Mode::Live) {
             return refused("venue_unavailable");
@@ -442,7 +446,7 @@ impl Model {
         self.sessions.clear();
         self.prices.clear();
         self.sweep.clear();
-        self.read_at = None;
+        (self.read_at, self.journal_is_full) = (None, false);
     }
 
     /// A start enforces the kills in force again.

@@ -91,6 +91,10 @@ pub enum Step {
         asset: &'static str,
         units: i128,
     },
+    /// The disk is nearly full, or has room again.
+    Space {
+        full: bool,
+    },
     /// Everything so far is on the disk.
     Flush,
     /// The process dies; what was not flushed may be lost.
@@ -235,6 +239,7 @@ pub fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(instrument, halted)| Step::Halt { instrument, halted }),
         2 => (account, mode(), select(&["USDT", "BTC", "ETH"][..]), -40..60_i128)
             .prop_map(|(account, mode, asset, units)| Step::Deposit { account, mode, asset, units: units * UNIT }),
+        2 => proptest::bool::weighted(0.2).prop_map(|full| Step::Space { full }),
         6 => Just(Step::Flush),
         1 => any::<bool>().prop_map(|lose| Step::Crash { lose }),
     ]

@@ -477,6 +477,10 @@ impl World {
                 asset,
                 units,
             } => return self.deposit(*account, *mode, asset, *units),
+            Step::Space { full } => {
+                self.both(|engine| engine.journal_is_full(*full));
+                self.model.journal_is_full = *full;
+            }
             Step::Flush => self.flush(),
             Step::Crash { .. } => self.rise(),
         }

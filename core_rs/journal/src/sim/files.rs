@@ -45,6 +45,7 @@ impl DiskFile for SimFile {
         let verdict = SimDisk::verdict(&mut state)?;
         let start = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
         let full = matches!(state.fault, Some(Fault::Full(at)) if state.operations >= at);
+        let free = state.free();
         let node = &mut state.nodes[self.node];
         let len = match verdict {
             Verdict::Go | Verdict::DoAndDie => bytes.len(),
@@ -52,7 +53,7 @@ impl DiskFile for SimFile {
             Verdict::Fail => 0,
         };
         if start + len > node.written.len() {
-            if full {
+            if full || (start + len - node.written.len()) as u64 > free {
                 return Err(ErrorKind::StorageFull.into());
             }
             node.written.resize(start + len, 0);
@@ -171,6 +172,22 @@ impl Disk for SimDisk {
             state.changes = rest;
         }
         SimDisk::result(&verdict)
+    }
+
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(self.alive()?.free())
+    }
+
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        if self.free_bytes(path)? < bytes {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.create(path)?;
+        let mut state = self.alive()?;
+        let node = state.names[path];
+        let len = usize::try_from(bytes).map_err(|_| ErrorKind::FileTooLarge)?;
+        (state.nodes[node].written, state.nodes[node].synced) = (vec![0; len], vec![0; len]);
+        Ok(())
     }
 
     fn map(&self, path: &Path, _writable: bool) -> io::Result<Arc<dyn SharedPage>> {

@@ -8,6 +8,7 @@ use crate::follower::{FollowError, Follower};
 use crate::journal::{Options, Postgres};
 use crate::segment;
 use crate::sim::SimDisk;
+use crate::space::Marks;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -162,6 +163,7 @@ fn followers_keep_up_with_a_writer_on_a_real_disk() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         segment_bytes: 1 << 16,
+        marks: Marks::NONE,
         snapshot_hash: None,
     };
     let journal = open_real(dir.path(), &options, Postgres::Empty, 0).unwrap().journal;

@@ -9,5 +9,6 @@ mod following;
 mod inspection;
 mod power;
 mod snapshot_files;
+mod space;
 mod support;
 mod writing;

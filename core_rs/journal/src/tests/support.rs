@@ -6,6 +6,7 @@ use crate::disk::Disk;
 use crate::journal::{Journal, OpenError, Options, Postgres};
 use crate::segment;
 use crate::sim::SimDisk;
+use crate::space::Marks;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub const DIR: &str = "/j";
 pub const SMALL: Options = Options {
     segment_bytes: 4096,
+    marks: Marks::NONE,
     snapshot_hash: None,
 };
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,6 +5,7 @@ use crate::chunk::{self, MAX_BODY, encode_frame};
 use crate::disk::Disk;
 use crate::journal::{AppendError, Journal, OpenError, Options, Postgres};
 use crate::sim::{Fault, SimDisk};
+use crate::space::Marks;
 use crate::{commit, segment};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -19,6 +20,7 @@ fn what_was_appended_is_there_after_a_restart() {
     let path = dir.path().join("journal");
     let options = Options {
         segment_bytes: 1 << 16,
+        marks: Marks::NONE,
         snapshot_hash: None,
     };
     let first = open_real(&path, &options, Postgres::Unreadable, 0).unwrap();
@@ -77,6 +79,7 @@ fn one_flush_commits_what_gathered_meanwhile() {
     let disk = SimDisk::new();
     let options = Options {
         segment_bytes: 1 << 17,
+        marks: Marks::NONE,
         snapshot_hash: None,
     };
     let open = |disk: &SimDisk| open_on(Arc::new(disk.clone()), Path::new(DIR), &options, Postgres::Empty, 0).unwrap();
@@ -184,6 +187,7 @@ fn single_records_are_read_from_old_and_new_segments() {
     let disk = SimDisk::new();
     let options = Options {
         segment_bytes: 1 << 17,
+        marks: Marks::NONE,
         snapshot_hash: None,
     };
     let open = |after| {

@@ -216,6 +216,14 @@ impl Disk for Overlay {
         }))
     }
 
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    fn reserve(&self, path: &Path, _bytes: u64) -> io::Result<()> {
+        self.create(path).map(drop)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let bytes = self.contents(from).ok_or(ErrorKind::NotFound)?;
         let mut written = held(&self.0.written);
