@@ -39,8 +39,11 @@ struct Chunk {
 
 struct Journal {
     image: Arc<Image>,
-    segments: Vec<PathBuf>,
+    /// The segments, in order, and last `commit`.
+    files: Vec<PathBuf>,
     chunks: Vec<Chunk>,
+    /// Chunks before each segment, and before the end.
+    before: Vec<usize>,
     /// Body of each record, from record 1.
     bodies: Vec<Vec<u8>>,
     /// Chunks that were acknowledged; the others lie above `commit`.
@@ -127,9 +130,12 @@ impl Journal {
             commit.clone(),
             Arc::new(commit_of(&chunks[..acknowledged], &segments, &image)),
         );
+        let before = |segment| chunks.iter().take_while(|chunk| chunk.segment < segment).count();
+        let before = (0..=paths.len()).map(before).collect();
         Journal {
             image: Arc::new(image),
-            segments: paths,
+            before,
+            files: paths.into_iter().chain([commit]).collect(),
             chunks,
             bodies,
             acknowledged,
@@ -137,38 +143,38 @@ impl Journal {
         }
     }
 
-    fn files(&self) -> impl Iterator<Item = (&Path, usize)> {
-        self.image.iter().map(|(path, bytes)| (path.as_path(), bytes.len()))
+    fn segments(&self) -> usize {
+        self.files.len() - 1
+    }
+
+    fn len(&self, file: usize) -> usize {
+        self.image[&self.files[file]].len()
     }
 
     fn bytes(&self) -> usize {
-        self.files().map(|(_, len)| len).sum()
+        (0..self.files.len()).map(|file| self.len(file)).sum()
     }
 
     fn last_seq(&self, chunks: usize) -> u64 {
         chunks.checked_sub(1).map_or(0, |last| self.chunks[last].last_seq)
     }
 
-    /// Chunks before a segment.
-    fn before(&self, segment: usize) -> usize {
-        self.chunks.iter().take_while(|chunk| chunk.segment < segment).count()
-    }
-
     /// The oracle.
-    fn expected(&self, path: &Path, damage: Damage) -> Outcome {
+    fn expected(&self, file: usize, damage: Damage) -> Outcome {
+        let path = &self.files[file];
         let whole = Outcome::Holds {
             chunks: self.chunks.len(),
             cut: false,
         };
-        let Some(segment) = self.segments.iter().position(|segment| segment == path) else {
+        if file == self.segments() {
             return match damage {
                 // Half a commit file says nothing, and nobody else does.
                 Damage::Truncated(_) => Outcome::Refused(path.to_owned(), None, None),
                 // Three of its four slots are whole, and none of them says more than was acknowledged.
                 Damage::Flipped(..) => whole,
             };
-        };
-        let (first, end) = (self.before(segment), self.before(segment + 1));
+        }
+        let (first, end) = (self.before[file], self.before[file + 1]);
         let is_last = end == self.chunks.len();
         let inside = &self.chunks[first..end];
         // Good chunks, and whether bytes that are no chunk stand behind them in this file.
@@ -213,7 +219,7 @@ impl Journal {
         let after = Some(self.last_seq(good));
         if follows && !rest {
             // Cut off between two chunks: what shows is the next segment, which does not continue.
-            return Outcome::Refused(self.segments[segment + 1].clone(), Some(0), after);
+            return Outcome::Refused(self.files[file + 1].clone(), Some(0), after);
         }
         if follows || good < self.acknowledged {
             return Outcome::Refused(path.to_owned(), Some(at as u64), after);
@@ -262,14 +268,13 @@ impl Journal {
     }
 
     /// One case; what came of it is what had to.
-    fn check(&self, path: &Path, damage: Damage, also_whole: bool) -> Outcome {
-        let expected = self.expected(path, damage);
+    fn check(&self, file: usize, damage: Damage, also_whole: bool) -> Outcome {
+        let (path, expected) = (&self.files[file], self.expected(file, damage));
         if let Outcome::Holds { chunks, .. } = expected {
             assert!(chunks >= self.acknowledged, "the oracle itself would lose something");
         }
-        let segment = self.segments.iter().position(|segment| segment == path).unwrap_or(0);
         // The segment before the damage is read, those before it are covered by a snapshot.
-        let after = self.last_seq(self.before(segment.saturating_sub(1)));
+        let after = self.last_seq(self.before[file.saturating_sub(1)]);
         for after in [Some(after), also_whole.then_some(0)].into_iter().flatten() {
             let disk = Overlay::new(&self.image, path, damage);
             let (outcome, copy) = self.start(&disk, after);
@@ -305,7 +310,7 @@ impl Journal {
     }
 
     /// All cases, on all processors; how many ended how.
-    fn check_all(&self, cases: &[(PathBuf, Damage)]) -> BTreeMap<&'static str, usize> {
+    fn check_all(&self, cases: &[(usize, Damage)]) -> BTreeMap<&'static str, usize> {
         let next = AtomicUsize::new(0);
         let work = || {
             let mut counts = BTreeMap::new();
@@ -314,8 +319,8 @@ impl Journal {
                 if from >= cases.len() {
                     return counts;
                 }
-                for (at, (path, damage)) in cases.iter().enumerate().skip(from).take(SHARE) {
-                    let name = match self.check(path, *damage, at % WHOLE == 0) {
+                for (at, (file, damage)) in cases.iter().enumerate().skip(from).take(SHARE) {
+                    let name = match self.check(*file, *damage, at % WHOLE == 0) {
                         Outcome::Holds { chunks, cut: false } if chunks == self.chunks.len() => "whole",
                         Outcome::Holds { cut: false, .. } => "ends earlier",
                         Outcome::Holds { cut: true, .. } => "cut",
@@ -366,7 +371,7 @@ fn report(what: &str, journal: &Journal, cases: usize, counts: &BTreeMap<&'stati
     println!(
         "{what}: {cases} cases, {counts:?}; journal of {} bytes, {} segments, {} chunks of which {} acknowledged; {:.1?}",
         journal.bytes(),
-        journal.segments.len(),
+        journal.segments(),
         journal.chunks.len(),
         journal.acknowledged,
         since.elapsed()
@@ -380,10 +385,9 @@ fn every_truncation() {
     // `commit` ends in the segment before the last: all of the last may go, its header included.
     let journal = Journal::build(8 << 10, 256 << 10, 3, 5);
     assert!(journal.bytes() >= 256 << 10);
-    assert!(journal.before(journal.segments.len() - 1) > journal.acknowledged);
-    let cases: Vec<(PathBuf, Damage)> = journal
-        .files()
-        .flat_map(|(path, len)| (0..len).map(move |len| (path.to_owned(), Damage::Truncated(len))))
+    assert!(journal.before[journal.segments() - 1] > journal.acknowledged);
+    let cases: Vec<(usize, Damage)> = (0..journal.files.len())
+        .flat_map(|file| (0..journal.len(file)).map(move |len| (file, Damage::Truncated(len))))
         .collect();
     assert_eq!(cases.len(), journal.bytes());
     let cases: Vec<_> = cases.into_iter().step_by(STRIDE).collect();
@@ -400,12 +404,9 @@ fn every_truncation() {
 fn every_flipped_bit() {
     let since = Instant::now();
     let journal = Journal::build(4 << 10, 64 << 10, 3, 2);
-    assert!(journal.bytes() >= 64 << 10 && journal.segments.len() >= 8);
-    let cases: Vec<(PathBuf, Damage)> = journal
-        .files()
-        .flat_map(|(path, len)| {
-            (0..len * 8).map(move |bit| (path.to_owned(), Damage::Flipped(bit / 8, (bit % 8) as u8)))
-        })
+    assert!(journal.bytes() >= 64 << 10 && journal.segments() >= 8);
+    let cases: Vec<(usize, Damage)> = (0..journal.files.len())
+        .flat_map(|file| (0..journal.len(file) * 8).map(move |bit| (file, Damage::Flipped(bit / 8, (bit % 8) as u8))))
         .collect();
     assert_eq!(cases.len(), journal.bytes() * 8);
     let cases: Vec<_> = cases.into_iter().step_by(STRIDE).collect();

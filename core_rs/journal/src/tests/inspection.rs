@@ -172,13 +172,16 @@ fn beside_a_writer_nothing_beyond_commit_is_looked_at() {
     // A flush under way: bytes beyond `commit` that are not acknowledged.
     disk.set_sync_delay(Duration::from_millis(300));
     append(&journal, 2);
+    let segment = crate::segment::path(Path::new(DIR), 1);
+    while disk.unflushed(&segment) == Some(0) {
+        std::thread::yield_now();
+    }
     let report = verify(&disk, Postgres::Unreadable, 0);
     assert!(report.running && report.is_good());
     assert_eq!(report.last_seq, last);
     disk.set_sync_delay(Duration::ZERO);
     journal.wait_durable(last + 2, Duration::from_secs(20)).unwrap();
     // Damage at or below `commit` is found beside a writer, too.
-    let segment = crate::segment::path(Path::new(DIR), 1);
     let mut bytes = disk.contents(&segment).unwrap();
     bytes[512 + 70] ^= 1;
     disk.set_contents(&segment, &bytes);
