@@ -243,8 +243,10 @@ class Follower:
     # worker
     def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None:
         """Rows begin after this watermark. FollowerStopped: it is not on our chain, Postgres holds another history."""
-    def poll_rows(self, max_records: int) -> Rows | None:
-        """The next batch, or None when there is nothing new."""
+    def poll_rows(self, max_records: int, *, to_state_hash: bool = False) -> Rows | None:
+        """The next batch, or None when there is nothing new.
+
+        With `to_state_hash` it also ends with the first chunk that ends with a state hash."""
     def unpinned_seq(self) -> int:
         """No live request key points to a record up to here: nobody asks the journal for an answer in it."""
     def state_hash(self) -> str: ...

@@ -73,3 +73,23 @@ def test_copy_and_insert_store_the_same(tmp_path: Path, postgres: PostgresServer
     assert seen == set(TABLES) - {"alarms"}
     assert found[0]["execution.order_events"].count("\n") + 1 == ORDERS * real_journal.RECORDS_PER_ORDER
     assert "drill ✓" in found[0]["risk.kill_switch_events"]
+
+
+def test_a_batch_ends_with_a_state_hash_when_asked_to(tmp_path: Path) -> None:
+    real_journal.created(tmp_path).close()
+    gateway = _core.Gateway.open(str(tmp_path / "journal"), str(tmp_path / "snapshots"), state_hash_every=500)
+    real_journal.trade(gateway, real_journal.begin(gateway), range(ORDERS), 20, flush_each=True)
+    gateway.close()
+
+    def batches(**options: bool) -> list[tuple[int, int]]:
+        follower = _core.Follower(str(tmp_path / "journal"))
+        follower.start_rows(0, b"", EVENT_CHAIN_START)
+        seen = []
+        while (rows := follower.poll_rows(1_000_000, **options)) is not None:
+            seen.append((rows.last_seq, follower.hash_agreed_seq()))
+        return seen
+
+    *whole, last = batches(to_state_hash=True)
+    assert len(whole) >= 3
+    assert all(end == agreed for end, agreed in whole)
+    assert batches() == [last]

@@ -34,7 +34,7 @@ class HandFollower:
         assert heads[last_seq] == event_hash
         assert self.seq == last_seq
 
-    def poll_rows(self, max_records: int) -> Rows | None:
+    def poll_rows(self, max_records: int, *, to_state_hash: bool = False) -> Rows | None:
         assert max_records > 0
         # Read once: the file may be empty for a moment while the test writes it anew.
         committed = self.committed_seq()

@@ -13,7 +13,7 @@ from ordergate.persistence.watermark import NOTHING_YET, Watermark
 from ordergate.persistence.write_behind import Batch, Writer
 from ordergate.portfolio.outbox import Portfolio
 from ordergate.worker import follow
-from ordergate.worker.follow import BATCH_RECORDS, CLOSE_RECORDS, SNAPSHOT_EVERY_S, SNAPSHOT_RECORDS, SnapshotClock
+from ordergate.worker.follow import BATCH_RECORDS, SNAPSHOT_EVERY_S, SNAPSHOT_RECORDS, SnapshotClock
 from ordergate.worker.main import take_lock
 from ordergate.worker.progress import Progress, write_status
 from tests.integration.batches import Rows
@@ -35,7 +35,7 @@ class Still:
     def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None:
         assert (last_seq, event_hash) is not None
 
-    def poll_rows(self, max_records: int) -> Batch | None:
+    def poll_rows(self, max_records: int, *, to_state_hash: bool = False) -> Batch | None:
         assert max_records
         return None
 
@@ -55,7 +55,7 @@ class Still:
 class Diverged(Still):
     """A follower whose state is not the gateway's."""
 
-    def poll_rows(self, max_records: int) -> Batch | None:
+    def poll_rows(self, max_records: int, *, to_state_hash: bool = False) -> Batch | None:
         return Rows(1, max_records)
 
     def hash_agreed_seq(self) -> int:
@@ -104,50 +104,51 @@ class Chunks(Still):
     def __init__(self, seq: int, ends: list[int], hashes: set[int]) -> None:
         super().__init__(seq, LAST)
         self.ends, self.hashes = ends, hashes
-        self.sizes: list[int] = []
+        self.batches: list[int] = []
         self.snapshots: list[int] = []
 
     def committed_seq(self) -> int:
         return self.ends[-1]
 
-    def poll_rows(self, max_records: int) -> Batch | None:
-        self.sizes.append(max_records)
+    def poll_rows(self, max_records: int, *, to_state_hash: bool = False) -> Batch | None:
         first = self.seq + 1
         for end in self.ends:
             if end > self.seq and (self.seq < first or end - first < max_records):
                 self.seq = end
+                if to_state_hash and end in self.hashes:
+                    break
         self.agreed = max([self.agreed, *(seq for seq in self.hashes if seq <= self.seq)])
-        return Rows(first, self.seq) if self.seq >= first else None
+        if self.seq < first:
+            return None
+        self.batches.append(self.seq)
+        return Rows(first, self.seq)
 
     def write_snapshot(self, snapshot_dir: str) -> str:
         self.snapshots.append(self.seq)
         return super().write_snapshot(snapshot_dir)
 
 
+FAR = DUE + 2 * BATCH_RECORDS
+
+
 @pytest.mark.parametrize(
-    ("seq", "ends", "hashes", "snapshots"),
+    ("ends", "hashes", "snapshots", "batches"),
     [
-        (DUE, [DUE + 3, DUE + 5, DUE + 9], {DUE + 5}, [DUE + 5]),  # one big batch would have passed it
-        (DUE, [DUE + 3, DUE + 7, DUE + 9], {DUE + 5}, []),  # the hash is in the middle of its chunk
-        (DUE, [DUE + 3, DUE + 7, DUE + 9], {DUE + 5, DUE + 9}, [DUE + 9]),
-        (
-            DUE,
-            [DUE + 4, DUE + 2 * BATCH_RECORDS, DUE + 2 * BATCH_RECORDS + 4],
-            {DUE + 4},
-            [DUE + 4],
-        ),  # far behind: large batches
-        (DUE, [DUE + 4, DUE + CLOSE_RECORDS + 1], {DUE + 4}, []),  # and no snapshot is worth thousands of commits
+        ([DUE + 3, DUE + 5, DUE + 9], {DUE + 5}, [DUE + 5], [DUE + 5, DUE + 9]),
+        ([DUE + 3, DUE + 7, DUE + 9], {DUE + 5}, [], [DUE + 9]),  # the hash is in the middle of its chunk
+        ([DUE + 3, DUE + 7, DUE + 9], {DUE + 5, DUE + 9}, [DUE + 9], [DUE + 9]),
+        ([DUE + 4, FAR, FAR + 4], {DUE + 4, FAR + 4}, [DUE + 4], [DUE + 4, FAR, FAR + 4]),  # one a minute
     ],
 )
-def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
+def test_a_batch_ends_where_a_due_snapshot_can_be_written(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    seq: int,
     ends: list[int],
     hashes: set[int],
     snapshots: list[int],
+    batches: list[int],
 ) -> None:
-    follower, stop = Chunks(seq, ends, hashes), asyncio.Event()
+    follower, stop = Chunks(DUE, ends, hashes), asyncio.Event()
     writer = Writer("", NOTHING_YET)
 
     async def keep(_: Writer, batch: Batch) -> None:
@@ -162,10 +163,8 @@ def test_a_due_snapshot_waits_for_a_chunk_that_ends_with_a_state_hash(
         follower=follower, snapshots=Path("snapshots"), anchors=tmp_path / "audit" / "anchors.jsonl", snapshot=clock,
     )  # fmt: skip
     asyncio.run(work)
-    assert follower.snapshots == snapshots
+    assert (follower.snapshots, follower.batches) == (snapshots, batches)
     assert [anchor.seq for anchor in read_anchors(tmp_path / "audit" / "anchors.jsonl")] == snapshots
-    assert follower.seq == ends[-1]
-    assert follower.sizes[0] == (1 if ends[-1] - seq <= CLOSE_RECORDS else BATCH_RECORDS)
 
 
 def test_a_snapshot_that_fails_is_tried_again_a_minute_later() -> None:

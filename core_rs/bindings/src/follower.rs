@@ -267,16 +267,25 @@ impl Follower {
         Ok(())
     }
 
-    /// The next batch, or None when there is nothing new.
-    fn poll_rows(&mut self, max_records: usize) -> PyResult<Option<Rows>> {
+    /// The next batch, or None when there is nothing new. With `to_state_hash` it also ends with the first chunk that
+    /// ends with a state hash: where a snapshot may be written.
+    #[pyo3(signature = (max_records, *, to_state_hash=false))]
+    fn poll_rows(&mut self, max_records: usize, to_state_hash: bool) -> PyResult<Option<Rows>> {
         let rows_after = self.rows_after;
         let mut batch = Batch::default();
         let mut head = self.event_hash;
-        self.fold(max_records, &mut |folded| {
-            if folded.seq > rows_after {
-                batch.add(folded, &mut head);
+        let (mut records, step) = (0, if to_state_hash { 1 } else { max_records });
+        loop {
+            let folded = self.fold(step, &mut |folded| {
+                if folded.seq > rows_after {
+                    batch.add(folded, &mut head);
+                }
+            })?;
+            records += folded;
+            if folded == 0 || records >= max_records || self.hash_agreed == self.state.last_seq() || !to_state_hash {
+                break;
             }
-        })?;
+        }
         self.event_hash = head;
         Ok(batch.finish(&self.state, head))
     }

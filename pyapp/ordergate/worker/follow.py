@@ -23,8 +23,6 @@ from ordergate.worker.progress import Progress
 
 BATCH_RECORDS: Final = 20_000
 """At most, while catching up: an order is then mostly written once, in its last state."""
-CLOSE_RECORDS: Final = 1_000
-"""Near enough to go chunk by chunk for a snapshot: a quiet gateway's chunks have two records, and each is a commit."""
 IDLE_S: Final = 0.01
 """Between two looks at the journal; also gathers what arrives meanwhile into one transaction."""
 RETRY_S: Final = (0.1, 2.0)
@@ -50,7 +48,7 @@ class Follower(Protocol):
     def catch_up(self, seq: int | None = None) -> int: ...
     def committed_seq(self) -> int: ...
     def start_rows(self, last_seq: int, chunk_hash: bytes, event_hash: bytes) -> None: ...
-    def poll_rows(self, max_records: int) -> Batch | None: ...
+    def poll_rows(self, max_records: int, *, to_state_hash: bool = False) -> Batch | None: ...
     def hash_agreed_seq(self) -> int: ...
     def unpinned_seq(self) -> int: ...
     def write_snapshot(self, snapshot_dir: str) -> str: ...
@@ -116,7 +114,7 @@ async def _write_on(
             stop_by = stop_by or time.monotonic() + DRAIN_S
             if time.monotonic() > stop_by:
                 return
-        batch = follower.poll_rows(_batch_size(follower, snapshot, stop))
+        batch = follower.poll_rows(BATCH_RECORDS, to_state_hash=_due(follower, snapshot))
         if batch is not None:
             follower.hash_agreed_seq()  # raises when our fold is not the gateway's: then these rows are not true either
             if not await _written(writer, batch, progress, stop):
@@ -221,12 +219,6 @@ async def _reach(follower: Follower, seq: int, progress: Progress, stop: asyncio
 
 def _due(follower: Follower, last: SnapshotClock) -> bool:
     return time.monotonic() - last.at_s >= SNAPSHOT_EVERY_S and follower.seq - last.seq >= SNAPSHOT_RECORDS
-
-
-def _batch_size(follower: Follower, last: SnapshotClock, stop: asyncio.Event) -> int:
-    """Chunk by chunk while a snapshot is due, until one ends with a state hash; not at the price of falling behind."""
-    behind = follower.committed_seq() - follower.seq
-    return 1 if _due(follower, last) and behind <= CLOSE_RECORDS and not stop.is_set() else BATCH_RECORDS
 
 
 def _snapshot_if_due(follower: Follower, snapshots: Path, last: SnapshotClock, progress: Progress) -> bool:
