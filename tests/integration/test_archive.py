@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +129,27 @@ def test_the_worker_archives_what_nothing_needs(tmp_path: Path, dsn: str, postgr
     gateway.close()
 
 
-def test_the_worker_process_does_it(tmp_path: Path, dsn: str) -> None:
+def run_process(paths: Paths, dsn: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """A real worker process until its status file says so; the last status."""
+    place = {"DATABASE_URL": dsn, "ORDERGATE_DATA_DIR": str(paths.data), "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = subprocess.Popen([sys.executable, "-m", "ordergate", "worker"], env={**os.environ, **place})
+    status: dict[str, Any] = {}
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while status.get("pid") != worker.pid or not until(status):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+            with suppress(FileNotFoundError):
+                status = json.loads(paths.worker_status.read_bytes())
+        worker.terminate()
+        assert worker.wait(WAIT_S) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    return status
+
+
+def test_the_worker_process_archives_and_reads_the_archive(tmp_path: Path, dsn: str, postgres: PostgresServer) -> None:
     paths = Paths(tmp_path / "data")
     gateway = past.opened(paths)
     past.furnish(gateway)
@@ -138,21 +160,12 @@ def test_the_worker_process_does_it(tmp_path: Path, dsn: str) -> None:
     gateway.close()
     past.snapshot_twice(paths)
     before = segments(paths.journal)
-    place = {"DATABASE_URL": dsn, "ORDERGATE_DATA_DIR": str(paths.data), "PYTHONPATH": os.pathsep.join(sys.path)}
-    worker = subprocess.Popen([sys.executable, "-m", "ordergate", "worker"], env={**os.environ, **place})
-    try:
-        deadline = time.monotonic() + WAIT_S
-        while len(segments(paths.journal)) > 1:
-            assert time.monotonic() < deadline, paths.worker_status.read_text()
-            time.sleep(0.05)
-        worker.terminate()
-        assert worker.wait(WAIT_S) == 0
-    finally:
-        worker.kill()
-        worker.wait()
+    status = run_process(paths, dsn, lambda status: status["archivedSeq"] == before[-1] - 1)
+    assert status["archivedSegments"] == len(before) - 1
     assert segments(paths.archive) + segments(paths.journal) == before
-    status = json.loads(paths.worker_status.read_bytes())
-    assert (status["archivedSeq"], status["archivedSegments"]) == (before[-1] - 1, len(before) - 1)
+    empty = postgres.create_database()
+    run_process(paths, empty, lambda status: status["lastSeq"] == gateway.last_seq)
+    assert postgres.psql("SELECT count(*) FROM risk.limits", empty) == "2001"
 
 
 @pytest.mark.usefixtures("often")
@@ -160,11 +173,10 @@ def test_a_live_request_key_keeps_its_segment_and_its_answer(tmp_path: Path, dsn
     paths = past.traded(tmp_path / "data")
     before = segments(paths.journal)
     gateway = past.opened(paths)
-    asyncio.run(work(dsn, paths))
-    # The second look: also after the snapshots have come.
     progress = asyncio.run(work(dsn, paths))
+    past.snapshot_twice(paths)  # now nothing but the keys stands in the way
+    assert not retention.archive_one(paths.journal, paths.snapshots, paths.archive, progress)
     assert segments(paths.journal) == before
-    assert past.archive_one(paths, progress.last_seq, progress.unpinned_seq) is None
     first_order = progress.unpinned_seq + 1
     assert 0 < first_order < before[1]
     body = json.dumps({"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "11", "price": "100.5",
@@ -177,8 +189,9 @@ def test_a_live_request_key_keeps_its_segment_and_its_answer(tmp_path: Path, dsn
     assert isinstance(stored, tuple)
     assert (stored[0], json.loads(stored[2])["status"]) == (422, 422)
     # The control: were it archived all the same, the answer would be gone, and the gateway would say so and live.
-    past.snapshot_twice(paths)
-    assert past.archive_all(paths, 2**62)
+    progress.unpinned_seq = progress.last_seq
+    assert retention.archive_one(paths.journal, paths.snapshots, paths.archive, progress)
+    assert past.archive_all(paths, progress.last_seq)
     past.trade(gateway, range(1_000, 1_900))  # a new segment begins: open files of old ones are let go
     refused = repeat()
     assert isinstance(refused, _core.Refusal)

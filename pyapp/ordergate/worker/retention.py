@@ -33,7 +33,7 @@ async def retain(
     """
     while not stop.is_set():
         try:
-            while not stop.is_set() and await asyncio.to_thread(_archive_one, journal, snapshots, archive, progress):
+            while not stop.is_set() and await asyncio.to_thread(archive_one, journal, snapshots, archive, progress):
                 pass
             for file in await asyncio.to_thread(remove_old, archive, keep_days):
                 _log.info("archived segment removed", file=file.name, keep_days=keep_days)
@@ -64,7 +64,8 @@ def remove_old(archive: Path, keep_days: int) -> list[Path]:
     return removed
 
 
-def _archive_one(journal: Path, snapshots: Path, archive: Path, progress: Progress) -> bool:
+def archive_one(journal: Path, snapshots: Path, archive: Path, progress: Progress) -> bool:
+    """Moves the oldest segment if nothing needs it any more; whether it did. Raises OSError."""
     from ordergate._core import archive_segment
 
     moved = archive_segment(
