@@ -182,16 +182,19 @@ impl State {
         balance.total.checked_sub(balance.held).unwrap_or_default()
     }
 
-    /// The account's open order with this client order id.
+    /// The account's open order with this client order id; the oldest, when evidence has re-opened one whose id was in
+    /// use again: which is found must not depend on how the index came to be.
     #[must_use]
     pub fn working(&self, account: AccountId, client_order_id: &str) -> Option<&Order> {
         let hash = client_id_hash(client_order_id);
-        let mut found = self
+        let found = self
             .account(account)?
             .working
             .find(hash)
             .filter_map(|id| self.order(id));
-        found.find(|order| order.terms.client_order_id.as_deref() == Some(client_order_id))
+        found
+            .filter(|order| order.terms.client_order_id.as_deref() == Some(client_order_id))
+            .min_by_key(|order| order.id)
     }
 
     /// What is stored under a request key, while it is kept.

@@ -6,6 +6,8 @@ use ordergate_core::number::Amount;
 use ordergate_core::record::Record;
 use ordergate_core::report::{OrderReport, Report};
 use ordergate_core::risk::Limits;
+use ordergate_core::snapshot;
+use ordergate_core::state::State;
 use ordergate_core::terms::{KillScope, Mode, OrdStatus, RejectedBy};
 
 #[test]
@@ -328,4 +330,23 @@ fn an_unsent_order_is_canceled_at_once_also_while_killed_and_without_readings() 
     );
     world.connect("paper", Mode::Paper);
     assert_eq!(world.engine.state().unanswered_count(), 0, "never sent");
+}
+
+#[test]
+fn of_two_orders_that_work_under_one_id_the_older_is_found_before_and_after_a_restart() {
+    let (mut world, paper, _) = World::connected();
+    let named = limit(Mode::Paper, "BUY", "1", "50").replace('}', r#","clientOrderId":"mine"}"#);
+    let older = world.place(&named);
+    world.report(paper, older, OrderReport::Absent { text: "looked" });
+    let newer = world.place(&named);
+    let found = |state: &State| state.working(0, "mine").unwrap().id;
+    assert_eq!(found(world.engine.state()), newer);
+    // Late evidence: the older one works after all, beside the other that took its id meanwhile.
+    world.fill(paper, older, "1", "0.5", "50");
+    let bytes = snapshot::encode(world.engine.state()).unwrap();
+    let restored = snapshot::decode(&bytes).unwrap();
+    assert_eq!([found(world.engine.state()), found(&restored)], [older, older]);
+    world.report(paper, older, OrderReport::Canceled(cause("", "")));
+    assert_eq!(found(world.engine.state()), newer);
+    world.check();
 }

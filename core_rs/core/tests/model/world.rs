@@ -271,12 +271,13 @@ impl World {
         let (caller, written) = (Caller { key: account, account }, words::body(request, spelling));
         let (durable, id) = (self.durable.1, self.state().last_seq() + 1);
         let got = self.both(|engine| {
-            let said = engine.submit(caller, key, "req-1", written.as_bytes(), now, durable);
-            said.unwrap().map_err(|refusal| refusal.code)
+            engine
+                .submit(caller, key, "req-1", written.as_bytes(), now, durable)
+                .unwrap()
         });
         let expected = self.model.submit(account, key, request, durable, id);
         let (answer, outcome) = match &got {
-            Err(code) => (Answer::Refused(code), Outcome::Refused),
+            Err(refusal) => (Answer::Refused(refusal.code), Outcome::Refused),
             Ok(Submitted::Repeat { seq }) => (Answer::Repeat(*seq), Outcome::Refused),
             Ok(Submitted::Stored { seq, status, body }) => {
                 assert_eq!(*seq, id, "an order's id is its record's sequence");
