@@ -43,6 +43,7 @@ run: $(BUILT) ## start everything (ARGS="--data-dir DIR --prices replay:DIR"); o
 .PHONY: test
 test: $(BUILT) $(VENV)/.dev ## Rust and Python tests, the acceptance runs included (ARGS="-k smoke")
 	cargo test --quiet --locked --workspace --exclude ordergate-bindings
+	$(MAKE) exhaustive
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: exhaustive
@@ -80,6 +81,11 @@ powerloss: $(BUILT) ## losses of power of the real gateway: what it had not flus
 .PHONY: mutants
 mutants: $(BUILT) $(VENV)/.dev ## plant known bugs in a copy, one by one; each must be found (ARGS="--only B1,B4")
 	$(BIN)/python -m tests.torture.mutants $(ARGS)
+
+.PHONY: cargo-mutants
+cargo-mutants: ## put bugs into risk, requests, life cycle and journal, and see the tests find them (ARGS="-f FILE"; hours)
+	@command -v cargo-mutants >/dev/null || { echo 'make: please run: cargo install cargo-mutants --locked' >&2; exit 1; }
+	cargo mutants --output target $(ARGS)
 
 .PHONY: lint
 lint: $(BUILT) $(VENV)/.dev ## ruff, mypy --strict, import-linter, rustfmt, clippy; warnings are errors
