@@ -114,6 +114,20 @@ def test_one_changed_row_is_named(place: Place, change: str, where: str) -> None
     assert text in said
 
 
+def test_a_row_that_had_to_be_parked_is_no_difference_unless_it_is_not_the_journals(place: Place) -> None:
+    seq = place.sql(f"SELECT seq FROM {TRAIL} ORDER BY seq OFFSET 100 LIMIT 1")
+    place.sql(
+        "INSERT INTO execution.parked_records (seq, relation, body, sqlstate, error)"
+        f" SELECT seq, 'order_events', json_build_object('hash', hash::text), '22003', 'refused' FROM {TRAIL}"
+        f" WHERE seq = {seq}"
+    )
+    place.sql(f"DELETE FROM {TRAIL} WHERE seq = {seq}")
+    assert place.verify()[0] == 0
+    place.sql("UPDATE execution.parked_records SET body = json_build_object('hash', sha256('x')::text)")
+    code, said = place.verify()
+    assert code == 1 and f"DIFFERS at record {seq}" in said, said
+
+
 @pytest.mark.parametrize(
     "at",
     [
