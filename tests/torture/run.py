@@ -33,6 +33,8 @@ class Run:
     """What has happened so far."""
 
     seed: int
+    number: int = 0
+    """The cycle under way, counted from 1."""
     cycles: Counter[str] = field(default_factory=Counter)
     history: list[str] = field(default_factory=list)
     """Faults since the last check that passed."""
@@ -91,8 +93,9 @@ def torture(
                     say(f"  {run.seconds:6.0f} s: {number} cycles, {run.figures}")
                 stage.random = Random(f"{seed}/cycle/{number}")
                 time.sleep(stage.random.uniform(*load_s))
+                run.number = number + 1
                 names = "+".join(fault.name for fault in cycle)
-                run.history.append(f"{number} {names}")
+                run.history.append(f"{run.number} {names}")
                 carry_out(stage, cycle)
                 run.cycles.update(fault.name for fault in cycle)
                 traders.check()
@@ -104,7 +107,7 @@ def torture(
         passed = True
     except Exception as failure:
         raise Failed(
-            f"{failure}\n\nseed {seed}, cycle {sum(run.cycles.values())}; faults since the last check that passed:\n  "
+            f"{failure}\n\nseed {seed}, cycle {run.number}; faults since the last check that passed:\n  "
             + "\n  ".join(run.history)
             + f"\ndata kept in {data_dir}"
         ) from failure
