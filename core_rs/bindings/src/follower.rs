@@ -1,6 +1,6 @@
 //! A follower: the gateway's own fold over what is committed, for the worker and the venues.
 
-use crate::errors::FollowerStopped;
+use crate::errors::{FollowerStopped, stopped};
 use crate::rows::{Batch, Folded};
 use crate::start::newest_state;
 use crate::table::{EventHash, Rows};
@@ -11,7 +11,7 @@ use ordergate_core::render::order_json;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
 use ordergate_core::terms::{Nanos, OrderId, Seq, SessionId};
-use ordergate_journal::{FollowError, Hash, JournalClock, snapshots};
+use ordergate_journal::{Hash, JournalClock, snapshots};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -166,13 +166,6 @@ fn instrument_json(instrument: &Instrument) -> serde_json::Value {
         "marketMaxQty": instrument.market_max_qty.to_string(), "minNotional": instrument.min_notional.to_string(),
         "maxNotional": instrument.max_notional.to_string(),
     })
-}
-
-fn stopped(error: FollowError) -> PyErr {
-    match error {
-        error @ FollowError::Io { .. } => PyOSError::new_err(error.to_string()),
-        other => FollowerStopped::new_err(other.to_string()),
-    }
 }
 
 #[pymethods]
