@@ -22,7 +22,7 @@ TOKEN = "x" * 52
 BEARER = f"Bearer {TOKEN}"
 ORDER = b'{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":2,"price":100,"mode":"PAPER"}'
 TOO_LARGE = ORDER.replace(b'"quantity":2', b'"quantity":60')
-KEEP_ENDED = 100_000
+KEEP_ENDED, TOGETHER = 100_000, 64
 
 
 def opened(directory: Path) -> _core.Gateway:
@@ -81,7 +81,7 @@ def test_an_order_leaves_memory_is_shown_from_postgres_and_comes_back_for_a_trad
     flush(gateway)
     before = gateway.order(BEARER, str(order))
     assert isinstance(before, tuple)
-    for number in range(KEEP_ENDED):
+    for number in range(KEEP_ENDED + TOGETHER):
         if number % 1_000 == 0:
             gateway.kill_reading()
         gateway.place(BEARER, f"k{number}", "r", TOO_LARGE)

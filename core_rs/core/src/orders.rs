@@ -75,7 +75,7 @@ impl State {
         self.hold(&label, order.held)?;
         self.place(&label, order.client_id_hash(), Place::default(), now);
         if !now.open {
-            self.retention.note(id, id);
+            self.retention.note(id, id, at);
         }
         self.orders.insert(id, order);
         Ok(Applied {
@@ -176,7 +176,7 @@ impl State {
         self.hold(&moved.label, delta)?;
         self.place(&moved.label, moved.client_id, moved.before, moved.now);
         if !moved.now.open {
-            self.retention.note(moved.label.id, self.last_seq);
+            self.retention.note(moved.label.id, self.last_seq, self.last_ts);
         }
         Ok(())
     }

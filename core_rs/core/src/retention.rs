@@ -14,13 +14,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// An ended order leaves this long after its last change.
 pub const KEEP_ENDED_NS: Nanos = 3600 * 1_000_000_000;
-/// Or as soon as this many ended later.
+/// Or when this many ended later, give or take [`TOGETHER`].
 pub const KEEP_ENDED: usize = 100_000;
+/// Most orders that leave with one record, and as many as leave together when too many have ended: they lie side by
+/// side in memory, so that sixty-four cost a fraction of sixty-four times one, and still no pause.
+pub const TOGETHER: usize = 64;
 /// Most trades that wait for their orders; further ones are parked.
 pub const LATE_FILLS_MAX: usize = 10_000;
 
-/// Most orders that leave with one record: more than can end with one, so that a backlog shrinks, and no pause.
-const LEAVING_A_RECORD: usize = 4;
 /// Journals of older folds have records about orders that this rule would have let go.
 const FIRST_VERSION: u32 = 2;
 /// First byte of [`facts_of`].
@@ -29,8 +30,9 @@ const FACTS_VERSION: u8 = 1;
 /// Ended orders on their way out, and those that came back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Retention {
-    /// Orders in the order of their ends, each with its last record then: one that changed since has a later entry.
-    pub ended: VecDeque<(OrderId, Seq)>,
+    /// Orders in the order of their ends, each with its last record then and that record's time: one that changed since
+    /// has a later entry.
+    pub ended: VecDeque<(OrderId, Seq, Nanos)>,
     /// Orders that came back and stay until they are released.
     pub reloaded: BTreeSet<OrderId>,
     /// Trades that wait for their orders.
@@ -43,8 +45,8 @@ pub(crate) struct Retention {
 
 impl Retention {
     /// Notes the end of an order, or a change after it.
-    pub fn note(&mut self, id: OrderId, seq: Seq) {
-        self.ended.push_back((id, seq));
+    pub fn note(&mut self, id: OrderId, seq: Seq, at: Nanos) {
+        self.ended.push_back((id, seq, at));
     }
 
     /// Its part of the state's hash; the orders themselves have theirs.
@@ -122,21 +124,20 @@ impl State {
         if self.clocks.fold_version < FIRST_VERSION {
             return Ok(());
         }
-        for _ in 0..LEAVING_A_RECORD {
-            let Some(&(id, seq)) = self.retention.ended.front() else {
+        let excess = self.retention.ended.len().saturating_sub(KEEP_ENDED);
+        let crowded = if excess < TOGETHER { 0 } else { TOGETHER };
+        for turn in 0..TOGETHER {
+            // Decided by the entry alone: a look at an order this old costs more than the rest of the record.
+            let due = |&&(.., at): &&(OrderId, Seq, Nanos)| {
+                turn < crowded || self.last_ts >= at.saturating_add(KEEP_ENDED_NS)
+            };
+            let Some(&(id, seq, _)) = self.retention.ended.front().filter(due) else {
                 return Ok(());
             };
-            let many = self.retention.ended.len() > KEEP_ENDED;
-            let order = self
-                .orders
-                .get(&id)
-                .filter(|order| order.last_seq == seq && !order.is_open());
-            let due = order.map(|order| many || self.last_ts >= order.updated_at.saturating_add(KEEP_ENDED_NS));
-            if due == Some(false) {
-                return Ok(());
-            }
             self.retention.ended.pop_front();
-            if due == Some(true) && !self.retention.reloaded.contains(&id) {
+            let order = self.orders.get(&id);
+            let unchanged = order.is_some_and(|order| order.last_seq == seq && !order.is_open());
+            if unchanged && !self.retention.reloaded.contains(&id) {
                 self.leave(id)?;
             }
         }

@@ -46,8 +46,8 @@ struct Image {
     accounts: Vec<AccountImage>,
     /// Request keys that wait to expire, oldest first, with the fingerprint of each that its record still owns.
     expiries: Vec<(Expiry, Option<(u64, u64)>)>,
-    /// Orders that have ended, in that order, each with its last record then.
-    ended: Vec<(OrderId, Seq)>,
+    /// Orders that have ended, in that order, each with its last record then and that record's time.
+    ended: Vec<(OrderId, Seq, Nanos)>,
     reloaded: Vec<OrderId>,
     /// Trades that wait for their orders, with the newest record about them.
     late: Vec<(OrderId, Seq, Vec<LateFill>)>,

@@ -4,7 +4,7 @@ use crate::support::{MS, World, cause, code, limit, replay};
 use ordergate_core::order::Order;
 use ordergate_core::record::{FOLD_VERSION, Record};
 use ordergate_core::report::OrderReport;
-use ordergate_core::retention::{KEEP_ENDED, KEEP_ENDED_NS, LATE_FILLS_MAX, facts_of};
+use ordergate_core::retention::{KEEP_ENDED, KEEP_ENDED_NS, LATE_FILLS_MAX, TOGETHER, facts_of};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{Mode, OrdStatus, OrderId, SessionId};
 
@@ -92,20 +92,21 @@ fn the_oldest_leave_when_too_many_have_ended() {
     world.report(paper, open, OrderReport::Ack { venue_order_id: "v" });
     let body = limit(Mode::Paper, "SELL", "2000", "50");
     let first = world.engine.state().last_seq() + 1;
-    for _ in 0..KEEP_ENDED + 10 {
+    for _ in 0..KEEP_ENDED + TOGETHER + 10 {
         world.submit(&body).unwrap();
         let _ = world.engine.take_emitted();
     }
-    let state = world.engine.state();
+    let (state, together) = (world.engine.state(), TOGETHER as u64);
     assert_eq!(
         state.orders().count(),
-        KEEP_ENDED + 1,
+        KEEP_ENDED + 10 + 1,
         "memory is bounded whatever the rate"
     );
-    assert!(state.order(first + 9).is_none() && state.order(first + 10).is_some() && state.order(open).is_some());
+    let gone = |order: u64| state.order(order).is_none();
+    assert!(gone(first + together - 1) && !gone(first + together) && !gone(open));
     assert_eq!(
         state.request_key_count(),
-        KEEP_ENDED + 11,
+        KEEP_ENDED + TOGETHER + 11,
         "request keys are kept for their day"
     );
     let restored = snapshot::decode(&snapshot::encode(state).unwrap()).unwrap();
