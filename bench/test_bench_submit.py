@@ -15,25 +15,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ordergate import _core
+from tests.integration.real_journal import BTCUSDT, TOKEN
 
 BATCH = 100
 ROUNDS = 100
-TOKEN = "og_bench"
-BTCUSDT = {
-    "symbol": "BTCUSDT",
-    "base": "BTC",
-    "quote": "USDT",
-    "status": "TRADING",
-    "minPrice": "0.01",
-    "maxPrice": "1000000",
-    "tickSize": "0.01",
-    "minQty": "0.00001",
-    "maxQty": "9000",
-    "stepSize": "0.00001",
-    "marketMaxQty": "120",
-    "minNotional": "5",
-    "maxNotional": "9000000",
-}
 
 Request = tuple[str, str, str, bytes]
 NUMBERS = itertools.count(1)

@@ -13,25 +13,12 @@ from typing import Any
 import msgspec
 
 from ordergate import _core
+from tests.integration.real_journal import BTCUSDT
 
 MIB = 1 << 20
 SEGMENT = MIB // 8
 RESERVE = 2 * SEGMENT
-INSTRUMENT = {
-    "symbol": "BTCUSDT",
-    "base": "BTC",
-    "quote": "USDT",
-    "status": "TRADING",
-    "minPrice": "0.01",
-    "maxPrice": "1000000",
-    "tickSize": "0.01",
-    "minQty": "0.001",
-    "maxQty": "9000",
-    "stepSize": "0.001",
-    "marketMaxQty": "0",
-    "minNotional": "5",
-    "maxNotional": "0",
-}
+INSTRUMENT = BTCUSDT | {"minQty": "0.001", "stepSize": "0.001", "marketMaxQty": "0", "maxNotional": "0"}
 BODY = b'{"mode":"PAPER","symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":"0.1","price":"100"}'
 BEARER = "Bearer full"
 

@@ -17,14 +17,10 @@ from ordergate.persistence.migrate import apply_migrations
 from ordergate.persistence.watermark import NOTHING_YET, fetch_watermark
 from ordergate.persistence.write_behind import Writer, write
 from ordergate.portfolio import outbox
+from tests.integration.real_journal import BTCUSDT
 
 TOKENS = ("og_alpha", "og_beta")
 SEGMENT_BYTES = 1 << 16
-INSTRUMENT = {
-    "base": "BTC", "quote": "USDT", "status": "TRADING", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": "0.01",
-    "minQty": "0.00001", "maxQty": "9000", "stepSize": "0.00001", "marketMaxQty": "120", "minNotional": "5",
-    "maxNotional": "9000000",
-}  # fmt: skip
 
 
 def opened(paths: Paths) -> _core.Gateway:
@@ -50,7 +46,7 @@ def furnish(gateway: _core.Gateway) -> None:
         gateway.adjust_balance(name, "PAPER", "BTC", "50", "opening")
         digest = hashlib.sha256(token.encode()).digest()
         gateway.create_key(name, "ann", "main", digest, ["read", "trade"], 0, None)
-    gateway.set_instrument({"symbol": "BTCUSDT", **INSTRUMENT})
+    gateway.set_instrument(BTCUSDT)
     gateway.set_limits(None, "10", None, 10_000, "ann", "first")
     gateway.revoke_key(gateway.create_key("beta", "bob", "old", b"\x02" * 32, ["read"], 5, gateway.now_ns()))
 

@@ -10,27 +10,15 @@ import msgspec
 import orjson
 
 from ordergate import _core
+from ordergate.venues.instruments import shipped_tables
 
 TOKEN = "og_bench"
 RECORDS_PER_ORDER = 4
 """ORDER_ACCEPTED, SUBMIT_STARTED, ACKED, FILL."""
 WINDOW = 200
 """Orders under way: below the engine's own bound of 256 unanswered sends, which would leave the rest unsent."""
-BTCUSDT = {
-    "symbol": "BTCUSDT",
-    "base": "BTC",
-    "quote": "USDT",
-    "status": "TRADING",
-    "minPrice": "0.01",
-    "maxPrice": "1000000",
-    "tickSize": "0.01",
-    "minQty": "0.00001",
-    "maxQty": "9000",
-    "stepSize": "0.00001",
-    "marketMaxQty": "120",
-    "minNotional": "5",
-    "maxNotional": "9000000",
-}
+BTCUSDT = {name: value for name, value in shipped_tables()[0].items() if name != "openingPrice"}
+"""As it ships, without what only the price generator reads."""
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -127,23 +127,12 @@ pub fn order_of(seq: u64, record: &Record) -> Option<OrderId> {
     match record {
         Record::OrderAccepted(_) | Record::OrderDenied(_) => Some(seq),
         Record::SubmitStarted(body) => Some(body.order),
-        Record::Acked(body)
-        | Record::VenueRejected(body)
-        | Record::InDoubt(body)
-        | Record::NotSent(body)
-        | Record::CancelRequested(body)
-        | Record::Canceled(body)
-        | Record::CancelRejected(body)
-        | Record::CancelInDoubt(body)
-        | Record::ReplaceRejected(body)
-        | Record::Expired(body)
-        | Record::AbsentAtVenue(body) => Some(body.order),
         Record::Fill(body) => Some(body.order),
         Record::ReplaceRequested(body) | Record::Replaced(body) => Some(body.order),
         Record::FoundAtVenue(body) => Some(body.order),
         Record::Illegal(body) => (body.order != 0).then_some(body.order),
         Record::OrderReloaded(order) => Some(order.id),
-        _ => None,
+        other => other.order_event().map(|body| body.order),
     }
 }
 
@@ -180,18 +169,7 @@ pub fn payload(out: &mut String, record: &Record, symbol: &str) {
         Record::Illegal(body) => {
             object.text("event", &body.event).text("text", &body.text);
         }
-        Record::Acked(body)
-        | Record::VenueRejected(body)
-        | Record::InDoubt(body)
-        | Record::NotSent(body)
-        | Record::CancelRequested(body)
-        | Record::Canceled(body)
-        | Record::CancelRejected(body)
-        | Record::CancelInDoubt(body)
-        | Record::ReplaceRejected(body)
-        | Record::Expired(body)
-        | Record::AbsentAtVenue(body) => event(&mut object, body),
-        _ => {}
+        other => _ = other.order_event().map(|body| event(&mut object, body)),
     }
     object.close();
 }

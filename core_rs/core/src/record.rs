@@ -506,6 +506,25 @@ records! {
 impl Record {
     /// Version byte of what [`Record::encode`] writes.
     pub const VERSION: u8 = 1;
+
+    /// The body of those that tell an event of one order and nothing else.
+    #[must_use]
+    pub const fn order_event(&self) -> Option<&OrderEvent> {
+        match self {
+            Self::Acked(body)
+            | Self::VenueRejected(body)
+            | Self::InDoubt(body)
+            | Self::NotSent(body)
+            | Self::CancelRequested(body)
+            | Self::Canceled(body)
+            | Self::CancelRejected(body)
+            | Self::CancelInDoubt(body)
+            | Self::ReplaceRejected(body)
+            | Self::Expired(body)
+            | Self::AbsentAtVenue(body) => Some(body),
+            _ => None,
+        }
+    }
 }
 
 /// A record that cannot be read.

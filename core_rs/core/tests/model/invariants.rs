@@ -335,20 +335,11 @@ fn subject(record: &Record) -> Subject {
         Record::Replaced(body) => Subject::Order(body.order),
         Record::FoundAtVenue(body) => Subject::Order(body.order),
         Record::Illegal(body) => Subject::Order(body.order),
-        Record::Acked(body)
-        | Record::VenueRejected(body)
-        | Record::InDoubt(body)
-        | Record::NotSent(body)
-        | Record::CancelRequested(body)
-        | Record::Canceled(body)
-        | Record::CancelRejected(body)
-        | Record::CancelInDoubt(body)
-        | Record::ReplaceRejected(body)
-        | Record::Expired(body)
-        | Record::AbsentAtVenue(body) => Subject::Order(body.order),
         Record::BalanceAdjusted(body) => Subject::Mode(body.mode),
         Record::SessionOpened(body) => Subject::Mode(body.mode),
-        _ => Subject::Nothing,
+        other => other
+            .order_event()
+            .map_or(Subject::Nothing, |body| Subject::Order(body.order)),
     }
 }
 
