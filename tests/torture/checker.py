@@ -127,6 +127,7 @@ class Journal:
     chunk_hash: bytes
     tables: dict[str, list[Row]]
     orders: dict[str, dict[str, Any]]
+    """As memory shows them, and those that have left it as their rows do."""
     balances: list[tuple[str, str, str, str, str]]
     admitted: list[tuple[int, str]]
     """(journal time in ns, id) of every order."""
@@ -170,11 +171,18 @@ def folded(system: System, seq: int) -> Journal:
         event_hash=bytes(rows.event_hash),
         chunk_hash=bytes(rows.chunk_hash),
         tables=tables,
-        orders={one["id"]: one for one in loads(follower.orders())},
+        orders=departed(newest.values()) | {one["id"]: one for one in loads(follower.orders())},
         balances=follower.balances(),
         admitted=sorted((at, str(identity)) for identity, at in admitted.items()),
         hash_agreed=follower.hash_agreed_seq(),
     )
+
+
+def departed(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """Orders that have ended, by their rows: beyond a hundred thousand of them the oldest leave memory."""
+    words = {"symbol": 5, "side": 6, "quantity": 9, "price": 10, "status": 11, "filledQuantity": 12, "avgFillPrice": 14}
+    ended = [row for row in rows if row[11] in TERMINAL]
+    return {str(row[0]): {word: row[place] for word, place in words.items()} for row in ended}
 
 
 # --- the check ------------------------------------------------------------------------------------------------------

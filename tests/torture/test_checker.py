@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.clients import Client, write_down
 from tests.acceptance.system import System
-from tests.torture.checker import Journal, Row, Stored, chained, hold, legal, promised, same_history, shut
+from tests.torture.checker import Journal, Row, Stored, chained, departed, hold, legal, promised, same_history, shut
 from tests.torture.faults import Stage
 from tests.torture.load import History, Trader, read_back
 
@@ -173,3 +173,11 @@ def test_an_order_at_rest_holds_the_rest_of_it() -> None:
     assert [str(one) for one in hold(terms | {"side": "SELL"})] == ["BTC", "1.5"]
     assert [str(one) for one in hold(terms | {"side": "BUY"})] == ["USDT", "1E-8"]
     assert [str(one) for one in hold(terms | {"side": "BUY", "status": "FILLED"})] == ["USDT", "0"]
+
+
+def test_an_order_that_left_memory_is_known_by_its_row_and_an_open_one_may_not_leave() -> None:
+    assert departed([order_row("FILLED", "2")])["3"] == {
+        "symbol": "BTCUSDT", "side": "BUY", "quantity": "2", "price": "10", "status": "FILLED", "filledQuantity": "2",
+        "avgFillPrice": None,
+    }  # fmt: skip
+    assert departed([order_row("PARTIALLY_FILLED", "1")]) == {}
