@@ -5,6 +5,7 @@ Sums are made anew from the single fills in exact decimals, so that nothing is b
 
 import time
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -75,7 +76,9 @@ def check(system: System, tokens: list[str]) -> Summary:
         account = portfolio["account"]
         orders = {order["id"]: order for order in all_orders(system, token)}
         fills = fills_of(system, account, environment)
-        check_orders(orders, order_rows(system, account, environment), fills)
+        stored = order_rows(system, account, environment)
+        orders |= departed(system, token, stored.keys() - orders.keys())
+        check_orders(orders, stored, fills)
         check_balances(account, portfolio, balance_rows(system, account, environment), fills)
         check_positions(portfolio, position_rows(system, account, environment), fills)
         seen_orders += len(orders)
@@ -85,6 +88,14 @@ def check(system: System, tokens: list[str]) -> Summary:
     [[alarms]] = rows(system, "SELECT count(*) FROM execution.alarms", environment)
     assert alarms == "0", rows(system, "SELECT kind, code, detail FROM execution.alarms LIMIT 5", environment)
     return Summary(seen_orders, seen_fills, dict(sorted(statuses.items())))
+
+
+def departed(system: System, token: str, identities: Set[str]) -> dict[str, dict[str, Any]]:
+    """Orders that have left memory, and so the pages: each is still shown when it is asked for."""
+    shown = {one: request(system, "GET", f"/api/v1/orders/{one}", token=token) for one in identities}
+    found = {one: answer.json() for one, answer in shown.items() if answer.status == 200}
+    assert all(order["status"] in TERMINAL for order in found.values()), "an open order is on no page"
+    return found
 
 
 Fill = dict[str, str]
