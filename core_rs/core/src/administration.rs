@@ -1,20 +1,16 @@
-//! Commands of operators: accounts, keys, instruments, limits, the kill switch. Records like everything else.
+//! Commands of operators: accounts, keys, instruments, limits. Records like everything else.
 
 use crate::engine::{Decided, Engine};
 use crate::instrument::is_symbol;
 use crate::number::Amount;
-use crate::order::Order;
-use crate::record::{
-    AccountCreated, BalanceAdjusted, InstrumentSet, KeyCreated, KeyRevoked, KillOff, KillOn, LimitsSet, Record,
-    RedisBound,
-};
+use crate::record::{AccountCreated, BalanceAdjusted, InstrumentSet, KeyCreated, KeyRevoked, LimitsSet, Record};
 use crate::refusal::{self, Refusal};
 use crate::risk::Limits;
-use crate::state::{Broken, State};
-use crate::terms::{AccountId, KeyId, KillScope, Mode, Nanos, OrderId, Scope, Seq};
+use crate::state::State;
+use crate::terms::{AccountId, KeyId, Mode, Nanos, Scope, Seq};
 
 const LONGEST_NAME: usize = 32;
-const LONGEST_TEXT: usize = 256;
+pub(crate) const LONGEST_TEXT: usize = 256;
 
 /// A key to be created; only the hash of its token comes here.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +31,7 @@ pub struct NewKey<'a> {
     pub expires_at: Option<Nanos>,
 }
 
-fn invalid(field: &str, message: impl Into<String>) -> Refusal {
+pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Refusal {
     Refusal::field(refusal::INVALID_PARAMETER, field, message)
 }
 
@@ -70,7 +66,7 @@ fn account_of(state: &State, name: &str) -> Result<AccountId, Refusal> {
 
 impl Engine {
     /// Journals what a checked command means.
-    fn decide_and_commit(&mut self, record: Result<Record, Refusal>, now: Nanos) -> Decided<Seq> {
+    pub(crate) fn decide_and_commit(&mut self, record: Result<Record, Refusal>, now: Nanos) -> Decided<Seq> {
         self.check_poison()?;
         match record {
             Ok(record) => self.commit(record, now).map(Ok),
@@ -256,120 +252,5 @@ impl Engine {
                 }))
             });
         self.decide_and_commit(record, now)
-    }
-
-    /// Stops trading in a scope: in force at once. Unsent orders of the scope end as KILLED; from level 2 on, working
-    /// ones are canceled by the following ticks.
-    ///
-    /// # Errors
-    /// Refused for a bad level, or a target that does not match the scope. Texts are clipped, never refused: a kill
-    /// must not fail for its words.
-    pub fn kill_on(&mut self, kill: KillOn, now: Nanos) -> Decided<Seq> {
-        let clipped = |text: &str| crate::venue_reports::clip(text, LONGEST_TEXT);
-        let kill = KillOn {
-            target: clipped(&kill.target),
-            reason: clipped(&kill.reason),
-            by: clipped(&kill.by),
-            source: clipped(&kill.source),
-            ..kill
-        };
-        let record = check_target(kill.scope, &kill.target).and_then(|()| {
-            let known = (1..=3).contains(&kill.level);
-            known
-                .then(|| Record::KillOn(kill.clone()))
-                .ok_or_else(|| invalid("level", "must be 1, 2 or 3"))
-        });
-        let seq = match self.decide_and_commit(record, now)? {
-            Ok(seq) => seq,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        self.enforce_kill(kill.scope, &kill.target, kill.level, now)?;
-        Ok(Ok(seq))
-    }
-
-    /// Ends what a kill in force does not leave alone: unsent orders at once, working ones (level 2) by the next ticks.
-    fn enforce_kill(&mut self, scope: KillScope, target: &str, level: u8, now: Nanos) -> Result<(), Broken> {
-        let scope = self.scope_of(scope, target);
-        self.kill_unsent(now, |order| scope.holds(order))?;
-        if level >= 2 {
-            let working = Mode::ALL.iter().flat_map(|mode| self.state.open_orders(*mode));
-            let working: Vec<OrderId> = working
-                .filter(|order| scope.holds(order))
-                .map(|order| order.id)
-                .collect();
-            self.sweep.extend(working);
-        }
-        Ok(())
-    }
-
-    /// What a kill had not finished when the process ended: a start takes it up again.
-    pub(crate) fn resume_kills(&mut self, now: Nanos) -> Result<(), Broken> {
-        let kills: Vec<(KillScope, String, u8)> = self
-            .state
-            .kills()
-            .map(|(scope, target, kill)| (scope, target.to_owned(), kill.level))
-            .collect();
-        for (scope, target, level) in kills {
-            self.enforce_kill(scope, &target, level, now)?;
-        }
-        Ok(())
-    }
-
-    /// Allows trading in a scope again; strategies stay as they are.
-    ///
-    /// # Errors
-    /// Refused for a target that does not match the scope.
-    pub fn kill_off(&mut self, off: KillOff, now: Nanos) -> Decided<Seq> {
-        let record = check_target(off.scope, &off.target).map(|()| Record::KillOff(off));
-        self.decide_and_commit(record, now)
-    }
-
-    /// From now on a Redis without our sentinel has lost its state.
-    ///
-    /// # Errors
-    /// [`Broken`].
-    pub fn bind_redis(&mut self, now: Nanos) -> Result<Seq, Broken> {
-        let install = self.state.install().to_owned();
-        self.commit(Record::RedisBound(RedisBound { install }), now)
-    }
-
-    fn scope_of(&self, scope: KillScope, target: &str) -> Scoped {
-        match scope {
-            KillScope::Global => Scoped::All,
-            KillScope::Account => Scoped::Account(self.state.account_named(target).map(|account| account.id)),
-            KillScope::Strategy => Scoped::Strategy(target.to_owned()),
-            KillScope::Symbol => Scoped::Instrument(
-                self.state
-                    .instrument_by_symbol(target)
-                    .map(|instrument| instrument.instrument),
-            ),
-        }
-    }
-}
-
-fn check_target(scope: KillScope, target: &str) -> Result<(), Refusal> {
-    let matches = (scope == KillScope::Global) == target.is_empty();
-    matches
-        .then_some(())
-        .ok_or_else(|| invalid("target", "global takes none, every other scope needs one"))
-}
-
-/// The orders of a kill's scope.
-enum Scoped {
-    All,
-    Account(Option<AccountId>),
-    Strategy(String),
-    Instrument(Option<u32>),
-}
-
-impl Scoped {
-    fn holds(&self, order: &Order) -> bool {
-        let terms = &order.terms;
-        match self {
-            Self::All => true,
-            Self::Account(id) => *id == Some(terms.account),
-            Self::Strategy(name) => terms.strategy_id.as_deref() == Some(name),
-            Self::Instrument(id) => *id == Some(terms.instrument),
-        }
     }
 }

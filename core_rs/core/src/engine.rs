@@ -6,6 +6,8 @@
 
 use crate::account::index;
 use crate::digest::halves;
+use crate::flatten::Flattening;
+use crate::heartbeat::Beats;
 use crate::number::Price;
 use crate::record::{Epoch, FOLD_VERSION, Record, StateHash};
 use crate::refusal::{self, Refusal};
@@ -16,6 +18,7 @@ use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
 pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
+pub use crate::flatten::NotFlat;
 pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
 
 /// Cancels and reads have rates of their own, this many times the key's: an order can always be withdrawn and looked at.
@@ -81,6 +84,10 @@ pub struct Engine {
     pub(crate) journal_is_full: bool,
     /// Working orders that a kill of level 2 still has to cancel.
     pub(crate) sweep: BTreeSet<OrderId>,
+    /// When killed scopes were last searched for more of them.
+    pub(crate) swept_at: Nanos,
+    pub(crate) flattening: Flattening,
+    pub(crate) beats: Beats,
     emitted: Vec<Emitted>,
     /// Where records are encoded, reused.
     scratch: Vec<u8>,
@@ -104,6 +111,9 @@ impl Engine {
             kill_read_at: None,
             journal_is_full: false,
             sweep: BTreeSet::new(),
+            swept_at: 0,
+            flattening: Flattening::new(),
+            beats: Beats::new(),
             emitted: Vec::new(),
             scratch: Vec::new(),
             changed: Vec::new(),

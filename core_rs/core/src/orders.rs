@@ -42,7 +42,7 @@ impl State {
         let (id, at) = (self.last_seq, self.last_ts);
         let known = (terms.account as usize) < self.accounts.len()
             && (terms.instrument as usize) < self.listed.len()
-            && (terms.key as usize) < self.keys.len();
+            && self.placed_by_known_key(terms.key);
         if !known {
             return Broken::at(id, "order of an unknown account, key or instrument");
         }

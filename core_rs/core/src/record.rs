@@ -402,6 +402,19 @@ pub struct KillOff {
     pub source: String,
 }
 
+/// A dead man's switch: its scope is killed when no beat has come for so long. The beats themselves are not journaled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeartbeatSet {
+    /// `account` or `strategy`.
+    pub scope: KillScope,
+    /// Account name or strategy name.
+    pub target: String,
+    /// Milliseconds without a beat after which the scope is killed; 0 ends the watch.
+    pub timeout_ms: u32,
+    /// Key that asked for it.
+    pub key: KeyId,
+}
+
 /// From now on a Redis without our sentinel has lost its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RedisBound {
@@ -476,6 +489,7 @@ records! {
     20 KillOn(KillOn) => "KILL_ON",
     21 KillOff(KillOff) => "KILL_OFF",
     22 RedisBound(RedisBound) => "REDIS_BOUND",
+    25 HeartbeatSet(HeartbeatSet) => "HEARTBEAT_SET",
     30 SessionOpened(SessionOpened) => "SESSION_OPENED",
     40 OrderAccepted(OrderAccepted) => "ORDER_ACCEPTED",
     41 OrderDenied(OrderDenied) => "ORDER_DENIED",

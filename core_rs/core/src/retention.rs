@@ -212,7 +212,7 @@ impl State {
         let (id, terms) = (order.id, &order.terms);
         let known = (terms.account as usize) < self.accounts.len()
             && (terms.instrument as usize) < self.listed.len()
-            && (terms.key as usize) < self.keys.len();
+            && self.placed_by_known_key(terms.key);
         if !known || order.is_open() || !order.held.is_zero() || id >= self.last_seq || self.orders.contains_key(&id) {
             return Broken::at(self.last_seq, format_args!("order {id} cannot come back"));
         }

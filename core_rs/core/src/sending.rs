@@ -179,6 +179,8 @@ impl Engine {
         if let Some(order) = returned {
             self.book_late(order, now)?;
         }
+        self.watch_heartbeats(now)?;
+        self.pursue_kills(now)?;
         for _ in 0..TICK_BOUND {
             let Some(order) = self.sweep.pop_first() else { break };
             self.request_cancel(order, KILLED, now)?;

@@ -2,6 +2,7 @@
 
 use crate::account::{Account, AssetId, Balance, Key, Label, Place, Position};
 use crate::digest::halves;
+use crate::heartbeat::Heartbeat;
 use crate::instrument::Instrument;
 use crate::order::Order;
 use crate::record::{FOLD_VERSION, LateFill};
@@ -51,6 +52,8 @@ struct Image {
     reloaded: Vec<OrderId>,
     /// Trades that wait for their orders, with the newest record about them.
     late: Vec<(OrderId, Seq, Vec<LateFill>)>,
+    #[serde(default)]
+    heartbeats: Vec<(KillScope, String, Heartbeat)>,
 }
 
 /// An account without what its orders tell.
@@ -157,6 +160,10 @@ fn image_of(state: &State) -> Image {
         ended: retention.ended.iter().copied().collect(),
         reloaded: retention.reloaded.iter().copied().collect(),
         late: late.collect(),
+        heartbeats: state
+            .heartbeats()
+            .map(|(scope, target, heartbeat)| (scope, target.to_owned(), *heartbeat))
+            .collect(),
     }
 }
 
@@ -201,6 +208,9 @@ fn tables_of(image: Image) -> State {
     }
     for (scope, target, kill) in image.kills {
         state.kills.entry(scope).or_default().insert(target, kill);
+    }
+    for (scope, target, heartbeat) in image.heartbeats {
+        state.heartbeats.insert((scope, target), heartbeat);
     }
     for account in image.accounts {
         let id = state.accounts.len() as AccountId;

@@ -5,13 +5,13 @@
 
 use crate::account::{Account, AssetId, Book, Key};
 use crate::digest::{Digest, halves};
+use crate::heartbeat::Heartbeat;
 use crate::instrument::Instrument;
 use crate::lifecycle::{Change, Event};
 use crate::number::Amount;
 use crate::order::Order;
 use crate::record::{
-    AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, KillOff, KillOn, LimitsSet,
-    Record, SessionOpened,
+    AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, LimitsSet, Record, SessionOpened,
 };
 use crate::requests::Expiry;
 use crate::retention::Retention;
@@ -129,6 +129,7 @@ pub struct State {
     pub(crate) firm_limits: Option<Limits>,
     pub(crate) limits_version: u32,
     pub(crate) kills: BTreeMap<KillScope, BTreeMap<String, Kill>>,
+    pub(crate) heartbeats: BTreeMap<(KillScope, String), Heartbeat>,
     pub(crate) lanes: BTreeMap<String, Lane>,
     /// By id: a tree, since a table this large would pause to grow.
     pub(crate) orders: BTreeMap<OrderId, Box<Order>>,
@@ -185,6 +186,7 @@ impl State {
             Record::LimitsSet(body) => self.limit(body)?,
             Record::KillOn(body) => self.kill_on(body),
             Record::KillOff(body) => self.kill_off(body),
+            Record::HeartbeatSet(body) => self.set_heartbeat(body)?,
             Record::RedisBound(_) => self.clocks.redis_bound = true,
             Record::SessionOpened(body) => self.open_session(body)?,
             Record::OrderAccepted(body) => return self.accept(body),
@@ -324,32 +326,6 @@ impl State {
             },
         }
         Ok(())
-    }
-
-    fn kill_on(&mut self, body: &KillOn) {
-        let before = self.kill(body.scope, &body.target).map_or(0, |kill| kill.level);
-        let kill = Kill {
-            // A later, lower kill (a lost Redis) must not take back what an operator asked for.
-            level: body.level.max(before),
-            reason: body.reason.clone(),
-            by: body.by.clone(),
-            source: body.source.clone(),
-            seq: self.last_seq,
-            at: self.last_ts,
-        };
-        self.kills
-            .entry(body.scope)
-            .or_default()
-            .insert(body.target.clone(), kill);
-    }
-
-    fn kill_off(&mut self, body: &KillOff) {
-        if let Some(targets) = self.kills.get_mut(&body.scope) {
-            targets.remove(&body.target);
-            if targets.is_empty() {
-                self.kills.remove(&body.scope);
-            }
-        }
     }
 
     /// A new session ends every older one of its venue. LIVE orders without an outcome are in doubt from then on: the

@@ -67,6 +67,10 @@ impl State {
                 .int(kill.at);
             mix = mix.text(&kill.reason).text(&kill.by).text(&kill.source);
         }
+        for (scope, target, heartbeat) in self.heartbeats() {
+            mix = mix.word(u64::from(scope as u8)).text(target).word(heartbeat.seq);
+            mix = mix.word(heartbeat.timeout_ms.into()).word(heartbeat.key.into());
+        }
         for lane in self.lanes.values() {
             mix = mix
                 .text(&lane.venue)

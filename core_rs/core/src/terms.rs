@@ -12,6 +12,9 @@ pub type OrderId = u64;
 pub type AccountId = u32;
 /// Index of an API key, in order of creation.
 pub type KeyId = u32;
+/// Stands where an order names its key when the gateway placed the order itself; keys are counted from 0, so that no
+/// client's order ever has it.
+pub const GATEWAY_KEY: KeyId = KeyId::MAX;
 /// Index of an instrument, in order of first definition.
 pub type InstrumentId = u32;
 /// Number of a venue session: the sequence of its SESSION record.

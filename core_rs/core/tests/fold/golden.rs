@@ -179,6 +179,12 @@ fn samples() -> Vec<Record> {
         Record::RedisBound(RedisBound {
             install: "abcdefgh".into(),
         }),
+        Record::HeartbeatSet(HeartbeatSet {
+            scope: KillScope::Strategy,
+            target: "grid".into(),
+            timeout_ms: 5_000,
+            key: 2,
+        }),
         Record::SessionOpened(SessionOpened {
             venue: "paper".into(),
             mode: Mode::Paper,

@@ -6,6 +6,7 @@ mod clients;
 mod expected;
 mod golden;
 mod histories;
+mod kills;
 mod operators;
 mod records;
 mod retention;

@@ -1,0 +1,286 @@
+//! Kills of level 3: what was bought is sold, by MARKET orders of the gateway's own that can only reduce.
+//!
+//! On spot a position is what was bought and not sold since; opening balances and what was sold out of them stay. An
+//! order never asks for more than the position less what open orders sell already, nor for more than is free.
+
+use crate::engine::Engine;
+use crate::instrument::Instrument;
+use crate::kills::Scoped;
+use crate::lookup::blank_view;
+use crate::number::{Amount, Qty};
+use crate::record::{Decision, OrderAccepted, Record, RequestKey, Terms};
+use crate::render::{self, OrderView};
+use crate::risk::REFERENCE_MAX_AGE_NS;
+use crate::state::Broken;
+use crate::terms::{
+    AccountId, GATEWAY_KEY, InstrumentId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, Side, TimeInForce,
+};
+use std::collections::BTreeMap;
+
+/// How often positions are looked at while a scope is flattened.
+const LOOK_NS: Nanos = 100_000_000;
+/// How long to wait before the rest of a position is tried again.
+const AGAIN_NS: Nanos = 1_000_000_000;
+/// Most orders for one position and kill: what is still there then is for a person.
+const TRIES: u32 = 30;
+
+/// Whose position, where.
+type Holding = (AccountId, Mode, InstrumentId);
+
+/// What has been tried for one position.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    kill: Seq,
+    tries: u32,
+    again_at: Nanos,
+    /// What is left, and why, as of the last look.
+    left: Amount,
+    why: &'static str,
+}
+
+/// How far flattening has come; what is under way is told by the orders themselves, also after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Flattening {
+    attempts: BTreeMap<Holding, Attempt>,
+    looked_at: Nanos,
+}
+
+impl Flattening {
+    pub(crate) const fn new() -> Self {
+        Self {
+            attempts: BTreeMap::new(),
+            looked_at: 0,
+        }
+    }
+
+    /// Whether it is time for the next look.
+    pub(crate) const fn is_due(&mut self, now: Nanos) -> bool {
+        let due = now >= self.looked_at.saturating_add(LOOK_NS);
+        if due {
+            self.looked_at = now;
+        }
+        due
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.attempts.clear();
+    }
+}
+
+/// A position that a kill of level 3 has not sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFlat {
+    /// Whose.
+    pub account: AccountId,
+    /// Which book of the account.
+    pub mode: Mode,
+    /// Of what.
+    pub instrument: InstrumentId,
+    /// How much of base.
+    pub quantity: Amount,
+    /// Why: `under_way`, `below_minimum`, `not_free`, `no_price`, `venue_unavailable`, `kill_switch_stale`, `redis`,
+    /// `symbol_not_trading`, `given_up`.
+    pub why: &'static str,
+}
+
+impl Engine {
+    /// Sells what is held in a killed scope, as far as that can be done now; the number of orders placed.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn flatten(&mut self, scope: KillScope, target: &str, now: Nanos) -> Result<usize, Broken> {
+        let Some(kill) = self.state.kill(scope, target) else {
+            return Ok(0);
+        };
+        let (kill, scoped) = (kill.seq, self.state.scope_of(scope, target));
+        let mut placed = 0;
+        for (holding, quantity) in self.holdings(&scoped) {
+            let known = self.flattening.attempts.get(&holding).filter(|one| one.kill == kill);
+            let mut attempt = known.copied().unwrap_or(Attempt {
+                kill,
+                tries: 0,
+                again_at: Nanos::MIN,
+                left: quantity,
+                why: "under_way",
+            });
+            attempt.left = quantity;
+            match self.sellable(holding, quantity, &attempt, now) {
+                Err(why) => attempt.why = why,
+                Ok(qty) => {
+                    self.sell(holding, qty, &mut attempt, now)?;
+                    attempt.why = "under_way";
+                    attempt.again_at = now.saturating_add(AGAIN_NS);
+                    placed += 1;
+                }
+            }
+            self.flattening.attempts.insert(holding, attempt);
+        }
+        Ok(placed)
+    }
+
+    /// What a kill of level 3 has left so far.
+    pub fn not_flat(&self) -> impl Iterator<Item = NotFlat> {
+        let left = self.flattening.attempts.iter();
+        left.filter_map(|(&(account, mode, instrument), attempt)| {
+            let position = self.state.account(account)?.positions.get(&(mode, instrument))?;
+            let quantity = position.quantity()?.min(attempt.left);
+            (quantity > Amount::ZERO).then_some(NotFlat {
+                account,
+                mode,
+                instrument,
+                quantity,
+                why: attempt.why,
+            })
+        })
+    }
+
+    /// Positions of the scope, each less what open orders sell already.
+    fn holdings(&self, scoped: &Scoped) -> Vec<(Holding, Amount)> {
+        let mut held: BTreeMap<Holding, Amount> = BTreeMap::new();
+        for account in self.state.accounts() {
+            for (&(mode, instrument), position) in &account.positions {
+                let long = position.quantity().filter(|quantity| *quantity > Amount::ZERO);
+                if let Some(quantity) = long.filter(|_| scoped.covers(account.id, instrument)) {
+                    held.insert((account.id, mode, instrument), quantity);
+                }
+            }
+        }
+        if held.is_empty() {
+            return Vec::new();
+        }
+        for order in Mode::ALL.iter().flat_map(|mode| self.state.open_orders(*mode)) {
+            let terms = &order.terms;
+            if let (Side::Sell, Some(rest)) = (terms.side, held.get_mut(&(terms.account, terms.mode, terms.instrument)))
+            {
+                *rest = rest.checked_sub(order.leaves()).unwrap_or_default();
+            }
+        }
+        held.into_iter().filter(|(_, rest)| *rest > Amount::ZERO).collect()
+    }
+
+    /// How much can be sold at once, or why nothing can.
+    fn sellable(
+        &self,
+        (account, mode, instrument): Holding,
+        quantity: Amount,
+        attempt: &Attempt,
+        now: Nanos,
+    ) -> Result<Qty, &'static str> {
+        let (Some(account), Some(terms)) = (self.state.account(account), self.state.instrument(instrument)) else {
+            return Err("given_up");
+        };
+        if attempt.again_at > now {
+            return Err(attempt.why);
+        }
+        if attempt.tries >= TRIES {
+            return Err("given_up");
+        }
+        let scopes = [
+            (KillScope::Global, ""),
+            (KillScope::Account, &account.name),
+            (KillScope::Symbol, &terms.symbol),
+        ];
+        let kills = scopes
+            .iter()
+            .filter_map(|(scope, target)| self.state.kill(*scope, target));
+        if kills.into_iter().any(|kill| !kill.lets_flatten()) {
+            return Err("redis");
+        }
+        if !self.kill_reading_is_fresh(now) {
+            return Err("kill_switch_stale");
+        }
+        if self.attached(mode).is_none() {
+            return Err("venue_unavailable");
+        }
+        if !terms.is_trading() {
+            return Err("symbol_not_trading");
+        }
+        let fresh = self
+            .mark(mode, instrument)
+            .filter(|mark| now.saturating_sub(mark.at) <= REFERENCE_MAX_AGE_NS);
+        let price = fresh.ok_or("no_price")?.bid;
+        let free = self.state.free(account, mode, instrument, Side::Sell);
+        if free <= Amount::ZERO {
+            return Err("not_free");
+        }
+        let qty = lots(terms, quantity.min(free)).ok_or("below_minimum")?;
+        let enough = price.times(qty).to_amount_floor() >= terms.min_notional;
+        enough.then_some(qty).ok_or("below_minimum")
+    }
+
+    fn sell(
+        &mut self,
+        (account, mode, instrument): Holding,
+        qty: Qty,
+        attempt: &mut Attempt,
+        now: Nanos,
+    ) -> Result<OrderId, Broken> {
+        let name = self.state.account(account).map_or("", |account| &account.name);
+        let symbol = self.state.instrument(instrument).map_or("", |terms| &terms.symbol);
+        // A client may have used the name, or an earlier start of ours: the next number is free some time.
+        let key = loop {
+            attempt.tries += 1;
+            let key = format!("flatten:{}:{name}:{symbol}:{}", attempt.kill, attempt.tries);
+            if self.state.request(account, &key, now).is_none() {
+                break key;
+            }
+        };
+        let terms = Terms {
+            account,
+            key: GATEWAY_KEY,
+            mode,
+            instrument,
+            side: Side::Sell,
+            ord_type: OrdType::Market,
+            time_in_force: TimeInForce::Ioc,
+            qty,
+            price: None,
+            client_order_id: None,
+            strategy_id: None,
+            valid_for_ms: None,
+        };
+        let mark = self.mark(mode, instrument);
+        let decision = Decision {
+            limits_version: self.state.limits_version(),
+            reference_price: mark.map(|mark| mark.bid),
+            reference_age_ns: mark.map(|mark| now.saturating_sub(mark.at)),
+            failed: Vec::new(),
+            tightest: None,
+        };
+        let (id, mut answer) = (self.state.last_seq() + 1, String::with_capacity(512));
+        let view = OrderView {
+            id,
+            received_at: now,
+            updated_at: now,
+            ..blank_view(&terms, symbol)
+        };
+        render::order_json(&mut answer, &view);
+        let record = Record::OrderAccepted(OrderAccepted {
+            hold: qty.into(),
+            terms,
+            request: RequestKey {
+                key,
+                fingerprint: 0,
+                fingerprint2: 0,
+            },
+            decision,
+            answer_status: 201,
+            answer,
+        });
+        let order = self.commit(record, now)?;
+        self.start_waiting(mode, now)?;
+        Ok(order)
+    }
+}
+
+/// The quantity in whole steps, as large as one MARKET order may be; `None` when that is below the smallest.
+fn lots(terms: &Instrument, quantity: Amount) -> Option<Qty> {
+    let largest = [terms.max_qty, terms.market_max_qty]
+        .into_iter()
+        .filter(|most| !most.is_zero())
+        .fold(Amount::from(Qty(i64::MAX)), |least, most| least.min(most.into()));
+    let most = quantity.min(largest);
+    let step = Amount::from(terms.step).0.max(1);
+    let qty = Qty::try_from(Amount(most.0 - most.0 % step)).ok()?;
+    (!qty.is_zero() && qty >= terms.min_qty).then_some(qty)
+}
