@@ -122,6 +122,19 @@ class Gateway:
     def kill_off(self, scope: str, target: str, by: str, source: str) -> int: ...
     def kill_state(self, scope: str, target: str) -> tuple[int, str, int] | None:
         """(level, reason, sequence of KILL_ON) while killed."""
+    def kills(self) -> bytes:
+        """JSON: `kills` in force (scope target level reason by source seq activatedAtNs) and `notFlat`, what those of
+        level 3 have not sold (account mode symbol quantity why)."""
+    def client_kills(self, authorization: str | None) -> Answer | Refusal:
+        """The kills that may stop the caller's orders."""
+    def kill_request(
+        self, authorization: str | None, scope: str, target: str | None, clear: bool
+    ) -> tuple[str, str] | Refusal:
+        """(owner of the key, target) when a client may stop this scope, or with `clear` start it again."""
+    def kill_target_exists(self, scope: str, target: str) -> bool: ...
+    def heartbeat(self, authorization: str | None, scope: str, target: str | None, timeout_ms: int) -> str | Refusal:
+        """A sign of life of the caller's account or one of its strategies; the target. Only the first one, and one
+        with another time-out, is journaled; 0 ends the watch."""
     def bind_redis(self) -> int:
         """Journals REDIS_BOUND with our install id."""
     # --- administration: records like everything else; each returns after the append, not after the flush
@@ -159,8 +172,8 @@ class Gateway:
     def state_hash(self) -> str: ...
     def status(self) -> dict[str, int | str | bool | None]:
         """For health and metrics: lastSeq durableSeq epoch backlogBytes openOrders unsentOrders unansweredOrders
-        inDoubtOrders killLevel killReason killReadingAgeMs paperSession illegalEvents parked alarms requestKeys
-        journalFreeBytes journalSpace (ok, soft, hard)."""
+        inDoubtOrders killLevel killReason (of the global kill) killsActive killReadingAgeMs paperSession
+        illegalEvents parked alarms requestKeys journalFreeBytes journalSpace (ok, soft, hard)."""
     def metrics(self) -> bytes:
         """Prometheus text of the hot counters."""
     def close(self) -> None:
@@ -259,7 +272,8 @@ class Follower:
         """Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items."""
     def poll_work(self, venue: str, session: int, max_records: int) -> list[tuple[object, ...]]:
         """("SUBMIT", order_id, started_ns, account, symbol, side, type, timeInForce, quantity, filled, price | None,
-        client_order_id_at_venue) and ("CANCEL", order_id, requested_ns, client_order_id_at_venue)."""
+        client_order_id_at_venue, strategy | None, flattens) and ("CANCEL", order_id, requested_ns,
+        client_order_id_at_venue)."""
     def instruments(self) -> bytes:
         """JSON list, as of the folded state."""
     # tests and tools

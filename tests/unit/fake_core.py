@@ -34,7 +34,7 @@ class Gateway:
         self.reloaded: list[int] = []
         self.refuse_place: Callable[[], Refusal | None] = lambda: None
         self.readings = 0
-        self.killed: tuple[int, str, int] | None = None
+        self.kill_states: dict[tuple[str, str], tuple[int, str, int]] = {}
         self.frames: list[tuple[int, bytes]] = []
         self.sessions: dict[str, int] = {}
         self.closed_sessions: list[int] = []
@@ -188,17 +188,47 @@ class Gateway:
     def kill_reading(self) -> None:
         self.readings += 1
 
+    @property
+    def killed(self) -> tuple[int, str, int] | None:
+        """The global kill."""
+        return self.kill_states.get(("global", ""))
+
+    @killed.setter
+    def killed(self, state: tuple[int, str, int] | None) -> None:
+        self.kill_states.pop(("global", ""), None)
+        if state is not None:
+            self.kill_states["global", ""] = state
+
     def kill_on(self, scope: str, target: str, level: int, reason: str, by: str, source: str) -> int:
         seq = self.append("KILL_ON", scope, target, level, reason, by, source)
-        self.killed = (level, reason, seq)
+        before = self.kill_states.get((scope, target), (0, "", 0))[0]
+        self.kill_states[scope, target] = (max(level, before), reason, seq)
         return seq
 
     def kill_off(self, scope: str, target: str, by: str, source: str) -> int:
-        self.killed = None
+        self.kill_states.pop((scope, target), None)
         return self.append("KILL_OFF", scope, target, by, source)
 
     def kill_state(self, scope: str, target: str) -> tuple[int, str, int] | None:
-        return self.killed
+        return self.kill_states.get((scope, target))
+
+    def kills(self) -> bytes:
+        kills = [
+            {
+                "scope": scope,
+                "target": target,
+                "level": level,
+                "reason": reason,
+                "by": "x",
+                "source": "x",
+                "seq": str(seq),
+            }
+            for (scope, target), (level, reason, seq) in self.kill_states.items()
+        ]
+        return json.dumps({"kills": kills, "notFlat": []}).encode()
+
+    def kill_target_exists(self, scope: str, target: str) -> bool:
+        return target == "desk"
 
     def bind_redis(self) -> int:
         self.redis_bound = True

@@ -315,7 +315,7 @@ def test_a_wrong_type_is_unreadable(valkey: Valkey, command: tuple[str, ...]) ->
         valkey.ask("DEL", command[1])
         valkey.ask(*command)
         if command[1].endswith("x"):
-            assert (await link.poll())[0] is None
+            assert (await link.poll()).key is None
         else:
             with pytest.raises(LinkError, match="WRONGTYPE"):
                 await link.poll()

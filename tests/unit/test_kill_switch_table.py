@@ -3,7 +3,17 @@
 import msgspec
 import pytest
 
-from ordergate.gateway.kill_switch import Action, Key, Observation, Outage, SwitchState, decide, read_key, write_key
+from ordergate.gateway.kill_switch import (
+    Action,
+    Found,
+    Key,
+    Observation,
+    Outage,
+    SwitchState,
+    decide,
+    read_key,
+    write_key,
+)
 
 OURS = "abcdefgh"
 OPEN = SwitchState(install=OURS, bound=True, killed=False, run_id="run1")
@@ -37,6 +47,8 @@ ROWS = [
     # row 5: key present
     ("key", with_(SEEN, key=Key.ACTIVE), OPEN, Action.KILL),
     ("key while killed", with_(SEEN, key=Key.ACTIVE), KILLED, Action.STAY),
+    ("key of a higher level", with_(SEEN, key=Key.ACTIVE, level=2), KILLED, Action.KILL),
+    ("key of a lower level", with_(SEEN, key=Key.ACTIVE, level=1), with_(KILLED, level=3), Action.STAY),
     # row 6: absent and open
     ("nothing", SEEN, OPEN, Action.STAY),
     # row 7: an operator's DEL
@@ -73,13 +85,24 @@ def test_row(name: str, seen: Observation, state: SwitchState, action: Action) -
     ],
 )
 def test_whatever_is_not_plainly_inactive_kills(value: bytes | None, meaning: Key, reason: str) -> None:
-    found, why, by = read_key(value)
-    assert (found, why) == (meaning, reason)
-    assert bool(by) == (meaning is Key.ACTIVE)
+    found = read_key(value)
+    assert (found.key, found.reason) == (meaning, reason)
+    assert bool(found.by) == (meaning is Key.ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("level", "asked"),
+    [("1", 1), ("2", 2), ("3", 3), ("0", 1), ("4", 1), ("-3", 1), ("2.0", 1), ('"3"', 1), ("true", 1), ("null", 1)],
+)
+def test_a_level_that_is_none_asks_for_the_first(level: str, asked: int) -> None:
+    value = b'{"active":true,"reason":"r","activatedBy":"ann","level":%s}' % level.encode()
+    assert read_key(value) == Found(Key.ACTIVE, "r", "ann", asked)
 
 
 def test_what_we_write_is_read_as_active() -> None:
-    assert read_key(write_key("limit", "2026-11-24T07:00:00Z", "ordergate")) == (Key.ACTIVE, "limit", "ordergate")
+    for level in (1, 2, 3):
+        value = write_key("limit", "2026-11-24T07:00:00Z", "ordergate", level)
+        assert read_key(value) == Found(Key.ACTIVE, "limit", "ordergate", level)
 
 
 def test_an_outage_counts_from_the_first_failed_probe() -> None:

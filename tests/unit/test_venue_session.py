@@ -1,7 +1,7 @@
 """A session of the PAPER venue between a fake journal and a fake gateway, with real sockets and a real Valkey."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -221,8 +221,8 @@ def test_nothing_is_sent_when_the_socket_closes_while_the_switch_is_read(
     async def scenario(stage: Stage) -> None:
         renew = kill_reading.renew
 
-        async def close_meanwhile(reading: kill_reading.KillReading) -> None:
-            await renew(reading)
+        async def close_meanwhile(reading: kill_reading.KillReading, keys: Iterable[str]) -> None:
+            await renew(reading, keys)
             stage.gateway.writer.close()
             await stage.gateway.writer.wait_closed()
 

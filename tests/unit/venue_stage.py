@@ -60,7 +60,7 @@ class FakeJournal:
 def submit(order: int, started_ns: int = NOW, *, price: str | None = "39000", filled: str = "0", kind: str = "LIMIT",
            time_in_force: str = "GTC", side: str = "BUY", quantity: str = "1") -> Work:  # fmt: skip
     terms = (side, kind, time_in_force, quantity, filled, price)
-    return ("SUBMIT", order, started_ns, "demo", "BTCUSDT", *terms, f"og-{order}")
+    return ("SUBMIT", order, started_ns, "demo", "BTCUSDT", *terms, f"og-{order}", None, False)
 
 
 def cancel(order: int) -> Work:

@@ -6,7 +6,7 @@ use ordergate_core::number::{Amount, NumberError, Price, Qty};
 use ordergate_core::record::InstrumentSet;
 use ordergate_core::refusal::Refusal;
 use ordergate_core::risk::Limits;
-use ordergate_core::terms::{KeyId, Mode, Nanos, Scope, Seq};
+use ordergate_core::terms::{KeyId, KillScope, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
@@ -188,7 +188,7 @@ impl Gateway {
     /// For health and metrics.
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (state, now) = (self.engine.state(), self.clock.now());
-        let (counters, kill) = (state.counters(), state.kills().next());
+        let (counters, kill) = (state.counters(), state.kill(KillScope::Global, ""));
         let dict = PyDict::new(py);
         dict.set_item("lastSeq", state.last_seq())?;
         dict.set_item("durableSeq", self.journal.durable_seq())?;
@@ -203,8 +203,9 @@ impl Gateway {
         dict.set_item("unansweredOrders", state.unanswered_count())?;
         dict.set_item("inDoubtOrders", state.in_doubt_count())?;
         dict.set_item("requestKeys", state.request_key_count())?;
-        dict.set_item("killLevel", kill.map(|(_, _, kill)| kill.level))?;
-        dict.set_item("killReason", kill.map(|(_, _, kill)| kill.reason.as_str()))?;
+        dict.set_item("killLevel", kill.map(|kill| kill.level))?;
+        dict.set_item("killReason", kill.map(|kill| kill.reason.as_str()))?;
+        dict.set_item("killsActive", state.kills().count())?;
         dict.set_item(
             "killReadingAgeMs",
             self.engine.kill_reading_age(now).map(|age| age / 1_000_000),

@@ -114,7 +114,12 @@ impl Follower {
                 terms.qty.to_string(),
                 order.cum_qty.to_string(),
             ),
-            (terms.price.map(|price| price.to_string()), venue_id),
+            (
+                terms.price.map(|price| price.to_string()),
+                venue_id,
+                terms.strategy_id.as_deref(),
+                order.flattens(),
+            ),
         );
         let (head, middle, tail) = fields;
         let tuple = PyTuple::new(

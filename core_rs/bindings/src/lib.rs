@@ -6,6 +6,7 @@ mod errors;
 mod follower;
 mod gateway;
 mod inspection;
+mod kills;
 mod refusal;
 mod requests;
 mod retention;

@@ -177,7 +177,7 @@ impl Gateway {
     }
 }
 
-fn token_hash(authorization: Option<&str>) -> [u8; 32] {
+pub(crate) fn token_hash(authorization: Option<&str>) -> [u8; 32] {
     let token = authorization
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))

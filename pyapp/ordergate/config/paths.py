@@ -45,6 +45,7 @@ class Paths:
         self.admin_socket: Final = self.run / "admin.sock"
         self.valkey_socket: Final = self.run / "valkey.sock"
         self.postgres_sockets: Final = self.run / "postgres"
+        self.kill_file: Final = self.run / "kill"
         self.worker_lock: Final = self.run / "worker.lock"
         self.worker_status: Final = self.run / "worker.json"
         self.children: Final = self.run / "children.json"

@@ -1,4 +1,4 @@
-"""Reads the kill switch every 100 ms and carries out what its table says (`kill_switch.decide`)."""
+"""Reads the kill switch every 100 ms, its scoped keys every 250 ms, and carries out what `kill_switch.decide` says."""
 
 import asyncio
 import contextlib
@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ordergate import _core
+from ordergate.gateway.kill_file import KillFile
+from ordergate.gateway.kill_scopes import GLOBAL, Scope, ScopedKeys, key_of
 from ordergate.gateway.kill_switch import Action, Key, Observation, Outage, SwitchState, decide, read_key, write_key
-from ordergate.gateway.redis_link import TIMEOUT_SECONDS, LinkError, RedisLink, connect
+from ordergate.gateway.redis_link import TIMEOUT_SECONDS, LinkError, RedisLink, TooManyKeys, connect
 
 POLL_SECONDS: Final = 0.1
+SCAN_SECONDS: Final = 0.25
+"""How often the names of scoped keys are read. A poll comes a little late rather than early."""
 WRITE_SECONDS_MAX: Final = 6 * TIMEOUT_SECONDS
 """A poll that also writes: connecting, two questions, the poll, then at most three exchanges."""
 READING_SECONDS_MAX: Final = 0.2
 """A slower poll decides, but does not count as fresh: what it read may be as old as it took."""
-SCOPE: Final = ("global", "")
 _GOOD: Final = frozenset({Action.KILL, Action.STAY, Action.OPEN, Action.REWRITE})
 _OWN_KILLS: Final = frozenset(
     {Action.KILL_UNREACHABLE, Action.KILL_RESTARTED, Action.KILL_FOREIGN, Action.KILL_STATE_LOST}
@@ -28,18 +31,25 @@ _log = logging.getLogger("ordergate.kill")
 
 
 class KillPoller:
-    """The global kill switch at level L1. Redis, the admin socket and the table meet here, one at a time."""
+    """Every kill. Redis, the admin socket, the API and the table meet here, one at a time."""
 
-    def __init__(self, gateway: _core.Gateway, url: str, exit_foreign: Callable[[str], None]) -> None:
+    def __init__(
+        self, gateway: _core.Gateway, url: str, refuse: Callable[[str], None], file: KillFile | None = None
+    ) -> None:
         self._gateway = gateway
         self._url = url
-        self._exit_foreign = exit_foreign
+        self._refuse = refuse
+        self._file = file
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._link: RedisLink | None = None
         self._run_id: str | None = None
         self._active_seen = False
         self._own_kill_at = float("-inf")
+        self._scoped = ScopedKeys(gateway, self._loop.time)
+        self._values: dict[Scope, bytes | None] | None = None
+        """Of the scoped keys, when this poll has read them."""
+        self._scan_at = float("-inf")
         self._outage = Outage(last_end=self._loop.time())
         self._waiting: list[asyncio.Future[None]] = []
         self.problem = ""
@@ -62,6 +72,8 @@ class KillPoller:
         """One observation and what follows from it."""
         async with self._turn:
             began = self._loop.time()
+            if self._file is not None:
+                self._file.take(self._kill)
             seen = await self._observe(began)
             action = decide(seen, self._state())
             self.foreign = seen.sentinel or "" if action in _FOREIGN else ""
@@ -69,6 +81,8 @@ class KillPoller:
                 return self._count_as_unreadable(began)
             if seen.readable:
                 self._good()
+            if action in _GOOD and not await self._carry_out_scoped():
+                return self._count_as_unreadable(began)
             if action in _GOOD and self._loop.time() - began <= READING_SECONDS_MAX:
                 self._gateway.kill_reading()
                 waiting, self._waiting = self._waiting, []
@@ -89,28 +103,30 @@ class KillPoller:
                 self._waiting.remove(future)
         return bool(done)
 
-    async def activate(self, reason: str, by: str, source: str) -> int:
+    async def activate(self, reason: str, by: str, source: str, scope: Scope = GLOBAL, level: int = 1) -> int:
         """KILL_ON: in force in memory at once, then written to Redis; its sequence. Never waits for a flush."""
-        seq = self._kill(reason, by, source)
+        seq = self._kill(reason, by, source, scope, level)
         # The table finds the key absent and writes it, unless that Redis is another's.
+        self._scan_at = float("-inf")
         await self.poll()
         return seq
 
-    async def clear(self, by: str, source: str) -> str:
+    async def clear(self, by: str, source: str, scope: Scope = GLOBAL) -> str:
         """KILL_OFF: removes the key first, so that the next poll agrees. Empty, or why it was refused."""
         async with self._turn:
+            self._scan_at = float("-inf")
             seen = await self._observe(self._loop.time())
             action = decide(seen, self._state())
             if action not in _GOOD or self._link is None:
                 await self._carry_out(action, seen)
                 return self.problem or action.value
             try:
-                await self._link.delete_key()
+                await self._link.delete_key(key_of(scope))
             except LinkError as error:
                 await self._lost(error, "written")
                 return self.problem
-            if self._gateway.kill_state(*SCOPE) is not None:
-                self._gateway.kill_off(*SCOPE, by, source)
+            if self._gateway.kill_state(*scope) is not None:
+                self._gateway.kill_off(*scope, by, source)
             return ""
 
     async def adopt(self, by: str) -> str:
@@ -132,7 +148,7 @@ class KillPoller:
             if not adopted:
                 return "the sentinel changed in this moment: look again"
             # What was seen before was another's: an absent key is no operator's DEL.
-            self._active_seen = False
+            self._forget()
             if not self._gateway.redis_bound:
                 self._gateway.bind_redis()
             _log.warning("%s adopted the redis of install %s", by, seen.sentinel)
@@ -140,10 +156,12 @@ class KillPoller:
         return ""
 
     def _state(self) -> SwitchState:
+        kill = self._gateway.kill_state(*GLOBAL)
         return SwitchState(
             install=self._gateway.install,
             bound=self._gateway.redis_bound,
-            killed=self._gateway.kill_state(*SCOPE) is not None,
+            killed=kill is not None,
+            level=kill[0] if kill else 0,
             kill_age_seconds=self._loop.time() - self._own_kill_at,
             run_id=self._run_id,
             active_seen=self._active_seen,
@@ -151,24 +169,40 @@ class KillPoller:
 
     async def _observe(self, began: float) -> Observation:
         allowed = TIMEOUT_SECONDS
+        self._values = None
         try:
             if self._link is None:
                 allowed = 3 * TIMEOUT_SECONDS  # connecting, two questions, the poll
+                self._forget()
                 self._link = await connect(self._url)
-                self._active_seen = False
-            key, sentinel = await self._link.poll()
+            scopes: list[Scope] | None = None
+            if began - self._scan_at >= SCAN_SECONDS - POLL_SECONDS / 2:
+                allowed += TIMEOUT_SECONDS
+                scopes = self._scoped.to_read(await self._link.scan())
+            poll = await self._link.poll([key_of(scope) for scope in scopes or ()])
         except LinkError as error:
+            if isinstance(error, TooManyKeys) and self._run_id is None:
+                self._refuse(f"{error}: give ordergate a Redis of its own")
             await self._lost(error)
             failed_for = self._outage.failed(began, self._loop.time(), allowed)
             return Observation(readable=False, unreadable_seconds=failed_for)
-        meaning, reason, by = read_key(key)
+        if scopes is not None:
+            self._scan_at = began
+            self._values = {scope: poll.scoped[key_of(scope)] for scope in scopes}
+        found, install = read_key(poll.key), self._gateway.install.encode()
+        sentinel = poll.sentinel
+        if poll.scoped_sentinel != install:
+            # What was there before is not there now: nothing that is absent was deleted by an operator.
+            self._scoped.forget()
+            sentinel = poll.scoped_sentinel or sentinel
         return Observation(
             readable=True,
             run_id=self._link.run_id,
             sentinel=None if sentinel is None else sentinel.decode("utf-8", "replace"),
-            key=meaning,
-            reason=reason,
-            by=by,
+            key=found.key,
+            reason=found.reason,
+            by=found.by,
+            level=found.level,
         )
 
     def _good(self) -> None:
@@ -191,13 +225,13 @@ class KillPoller:
         if action in _OWN_KILLS:
             self._kill_once(action.value)
         elif action is Action.KILL:
-            self._gateway.kill_on(*SCOPE, 1, seen.reason, seen.by, "redis")
+            self._gateway.kill_on(*GLOBAL, seen.level, seen.reason, seen.by, "redis")
             _log.warning("killed by %s: %s", seen.by, seen.reason)
         elif action is Action.OPEN:
-            self._gateway.kill_off(*SCOPE, "operator", "redis")
+            self._gateway.kill_off(*GLOBAL, "operator", "redis")
             _log.warning("the kill key was deleted: open")
         elif action is Action.EXIT_FOREIGN:
-            self._exit_foreign(
+            self._refuse(
                 f"redis holds the kill switch of install {seen.sentinel}, ours is {self._gateway.install}: "
                 "point REDIS_URL to a server or database of its own"
             )
@@ -227,24 +261,49 @@ class KillPoller:
             if await link.persist_key():
                 _log.warning("the kill key had a time to live: removed")
 
+    async def _carry_out_scoped(self) -> bool:
+        """What the scoped keys say, when they were read; whether Redis took what had to be written."""
+        values, self._values = self._values, None
+        if values is None or self._link is None:
+            return True
+        outcome = self._scoped.judge(values)
+        try:
+            await self._link.write_scoped_sentinel(self._gateway.install)
+            for scope, action, _ in outcome:
+                if action is Action.REWRITE:
+                    await self._rewrite(self._link, scope)
+            active = [key_of(scope) for scope, _, found in outcome if found.key is Key.ACTIVE]
+            for key in await self._link.persist_scoped(active) if active else ():
+                _log.warning("the kill key %s had a time to live: removed", key)
+        except LinkError as error:
+            await self._lost(error, "written")
+            return False
+        return True
+
     def _kill_once(self, reason: str) -> None:
-        killed = self._gateway.kill_state(*SCOPE)
+        killed = self._gateway.kill_state(*GLOBAL)
         if killed is None or killed[1] != reason:
             self._kill(reason, "gateway", "redis")
 
-    def _kill(self, reason: str, by: str, source: str) -> int:
-        self._own_kill_at = self._loop.time()
-        _log.warning("killed by %s: %s", by, reason)
-        return self._gateway.kill_on(*SCOPE, 1, reason, by, source)
+    def _kill(self, reason: str, by: str, source: str, scope: Scope = GLOBAL, level: int = 1) -> int:
+        if scope == GLOBAL:
+            self._own_kill_at = self._loop.time()
+        else:
+            self._scoped.killed_by_us(scope)
+        _log.warning("%s killed by %s: %s", " ".join(scope).strip(), by, reason)
+        return self._gateway.kill_on(*scope, level, reason, by, source)
 
-    async def _rewrite(self, link: RedisLink) -> None:
+    async def _rewrite(self, link: RedisLink, scope: Scope = GLOBAL) -> None:
         """Brings a kill to Redis; when that fails, the next poll finds the key absent and writes it again."""
-        killed = self._gateway.kill_state(*SCOPE)
-        if killed is None:
+        kill = self._gateway.kill_state(*scope)
+        if kill is None:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if await link.write_key(write_key(killed[1], now, "ordergate")):
-            self._active_seen = True
+        if await link.write_key(write_key(kill[1], now, "ordergate", kill[0]), key_of(scope)):
+            if scope == GLOBAL:
+                self._active_seen = True
+            else:
+                self._scoped.saw(scope)
 
     async def _lost(self, error: LinkError, what: str = "read") -> None:
         if not self.problem:
@@ -254,7 +313,13 @@ class KillPoller:
 
     async def _drop(self) -> None:
         link, self._link = self._link, None
-        self._active_seen = False
+        self._forget()
         if link is not None:
             with contextlib.suppress(Exception):
                 await link.close()
+
+    def _forget(self) -> None:
+        """Another connection, or another server: what was seen before proves nothing."""
+        self._active_seen = False
+        self._scoped.forget()
+        self._scan_at = float("-inf")

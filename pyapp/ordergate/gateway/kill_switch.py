@@ -5,12 +5,14 @@ The table `ROWS` is read from the top; the first row that matches decides.
 
 import enum
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 KEY: Final = "kill_switch:global"
 SENTINEL: Final = "kill_switch:sentinel"
+LEVELS: Final = (1, 2, 3)
+"""1 stops new and unsent orders, 2 also cancels working ones, 3 also sells what was bought."""
 KILLED_UNREACHABLE_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 1.0
 """An absent key means an operator's DEL only when our last KILL_ON is older."""
@@ -36,6 +38,8 @@ class Observation(msgspec.Struct, frozen=True):
     key: Key = Key.ABSENT
     reason: str = ""
     by: str = ""
+    level: int = 1
+    """What the key asks for."""
     unreadable_seconds: float = 0.0
     """How long probes have failed, one after the other, without a gap of our own making."""
 
@@ -47,6 +51,8 @@ class SwitchState(msgspec.Struct, frozen=True):
     bound: bool
     """REDIS_BOUND is in the journal: this install has met its Redis before."""
     killed: bool
+    level: int = 1
+    """Of the kill in force."""
     kill_age_seconds: float = float("inf")
     """Since our last KILL_ON, not counting those that were read from the key: an operator may DEL these at once."""
     run_id: str | None = None
@@ -102,7 +108,7 @@ ROWS: Final[tuple[Row, ...]] = (
     (lambda seen, state: not state.bound, lambda seen, state: Action.BIND),
     (
         lambda seen, state: seen.key is Key.ACTIVE,
-        lambda seen, state: Action.STAY if state.killed else Action.KILL,
+        lambda seen, state: Action.STAY if state.killed and seen.level <= state.level else Action.KILL,
     ),
     (lambda seen, state: not state.killed, lambda seen, state: Action.STAY),
     (
@@ -126,6 +132,7 @@ class _Value(msgspec.Struct):
     active: bool
     reason: str = ""
     activated_by: str = msgspec.field(name="activatedBy", default="")
+    level: Any = 1
 
 
 _decode = msgspec.json.Decoder(_Value).decode
@@ -134,33 +141,46 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """RecursionError: brackets a thousand deep are JSON, but not a kill switch."""
 
 
-def read_key(value: bytes | None) -> tuple[Key, str, str]:
-    """(what it means, reason, by whom). Only valid JSON with `active:false` counts as absent."""
+class Found(msgspec.Struct, frozen=True):
+    """What a kill key's value means."""
+
+    key: Key
+    reason: str = ""
+    by: str = ""
+    level: int = 1
+
+
+ABSENT: Final = Found(Key.ABSENT)
+UNREADABLE: Final = Found(Key.ACTIVE, "unreadable", "redis")
+
+
+def read_key(value: bytes | None) -> Found:
+    """What it means. Only valid JSON with `active:false` counts as absent; a level that is none counts as 1."""
     if value is None:
-        return Key.ABSENT, "", ""
+        return ABSENT
     try:
         found = _decode(value)
     except _UNREADABLE:
         return _read_loosely(value)
     if not found.active:
-        return Key.ABSENT, "", ""
-    return Key.ACTIVE, found.reason or "no reason given", found.activated_by or "redis"
+        return ABSENT
+    level = found.level if type(found.level) is int and found.level in LEVELS else 1
+    return Found(Key.ACTIVE, found.reason or "no reason given", found.activated_by or "redis", level)
 
 
-def _read_loosely(value: bytes) -> tuple[Key, str, str]:
+def _read_loosely(value: bytes) -> Found:
     """`active:false` counts whatever the other members are; anything else that is not as documented kills."""
     try:
         found = _decode_any(value)
     except _UNREADABLE:
-        return Key.ACTIVE, "unreadable", "redis"
-    if isinstance(found, dict) and found.get("active") is False:
-        return Key.ABSENT, "", ""
-    return Key.ACTIVE, "unreadable", "redis"
+        return UNREADABLE
+    return ABSENT if isinstance(found, dict) and found.get("active") is False else UNREADABLE
 
 
-def write_key(reason: str, activated_at: str, by: str) -> bytes:
-    """The key's value as the runbook writes it; `activated_at` is RFC 3339."""
-    return msgspec.json.encode({"active": True, "reason": reason, "activatedAt": activated_at, "activatedBy": by})
+def write_key(reason: str, activated_at: str, by: str, level: int = 1) -> bytes:
+    """The key's value as the runbook writes it, with the level when it is not 1; `activated_at` is RFC 3339."""
+    value = {"active": True, "reason": reason, "activatedAt": activated_at, "activatedBy": by}
+    return msgspec.json.encode(value if level == 1 else value | {"level": level})
 
 
 class Outage(msgspec.Struct):

@@ -26,6 +26,7 @@ from ordergate.gateway.admin_socket import AdminSocket
 from ordergate.gateway.changes import Changes
 from ordergate.gateway.durability import Durability
 from ordergate.gateway.kill_administration import live_verbs
+from ordergate.gateway.kill_file import KillFile
 from ordergate.gateway.kill_poller import KillPoller
 from ordergate.gateway.venue_sessions import VenueSessions
 from ordergate.gateway.write_behind_lag import WriteBehindLag
@@ -126,7 +127,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
     durability = Durability(gateway, fatal)
     durability.open()
     changes = Changes()
-    kill = KillPoller(gateway, redis_url, exit_foreign)
+    kill = KillPoller(gateway, redis_url, exit_foreign, KillFile(gateway, paths.kill_file))
     past_orders = PastOrders(settings.postgres.url)
     app = App(
         Deps(

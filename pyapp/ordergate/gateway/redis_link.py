@@ -4,8 +4,10 @@ After any error the link is dead for good; the next one is made by `connect`, wh
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -15,43 +17,89 @@ from ordergate.gateway.kill_switch import KEY, SENTINEL, Key, read_key
 
 TIMEOUT_SECONDS: Final = 0.3
 """For connecting, and for each exchange."""
+KEYS_MAX: Final = 10_000
+"""Most keys in the database of the scoped ones."""
+SCAN_COUNT: Final = "1000"
 
 
 class LinkError(Exception):
     """Redis cannot be read, or what it says cannot be used; the link is dead."""
 
 
+class TooManyKeys(LinkError):
+    """More keys beside the scoped ones than can be read in time."""
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """One reading."""
+
+    key: bytes | None
+    """Of the global kill."""
+    sentinel: bytes | None
+    scoped_sentinel: bytes | None
+    """In the database of the scoped keys."""
+    scoped: dict[str, bytes | None]
+
+
 class RedisLink:
     """A connected link; made by `connect` only."""
 
-    __slots__ = ("_connection", "run_id")
+    __slots__ = ("_connection", "database", "run_id")
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbstractConnection, database: int) -> None:
         self._connection = connection
+        self.database = database
+        """Of the global key; scoped ones are in the next."""
         self.run_id = ""
 
-    async def poll(self) -> tuple[bytes | None, bytes | None]:
-        """(kill key, sentinel), read in one transaction. GET, since MGET would hide a wrong type."""
-        *_, values = await self._exchange(("MULTI",), ("GET", KEY), ("GET", SENTINEL), ("EXEC",))
-        if not isinstance(values, list) or len(values) != 2:
-            raise await self._dead("EXEC gave no two values")
+    async def poll(self, scoped: Sequence[str] = ()) -> Poll:
+        """Everything in one transaction. GET, since MGET would hide a wrong type."""
+        here, there = ("SELECT", str(self.database)), ("SELECT", str(self.database + 1))
+        reads = (("GET", KEY), ("GET", SENTINEL), there, ("GET", SENTINEL), *(("GET", key) for key in scoped), here)
+        *_, values = await self._exchange(("MULTI",), *reads, ("EXEC",))
+        if not isinstance(values, list) or len(values) != len(reads):
+            raise await self._dead("EXEC gave other answers than were asked for")
         for value in values:
             if isinstance(value, Exception):
                 raise await self._dead(str(value))
-        key, sentinel = values
-        return key, sentinel
+        return Poll(values[0], values[1], values[3], dict(zip(scoped, values[4:-1], strict=True)))
 
-    async def write_key(self, value: bytes) -> bool:
+    async def scan(self) -> set[bytes]:
+        """The names of all keys in the database of the scoped ones. Raises TooManyKeys."""
+        (_, size, first), cursor = await self._there(("DBSIZE",), ("SCAN", "0", "COUNT", SCAN_COUNT)), b"0"
+        if size > KEYS_MAX:
+            await self.close()
+            raise TooManyKeys(f"database {self.database + 1} holds {size} keys, more than {KEYS_MAX}")
+        cursor, names = first[0], set(first[1])
+        while cursor != b"0":
+            _, part = await self._there(("SCAN", cursor, "COUNT", SCAN_COUNT))
+            cursor = part[0]
+            names.update(part[1])
+        return names
+
+    async def _there(self, *commands: tuple[str | bytes, ...]) -> list[Any]:
+        """An exchange in the database of the scoped keys, and back."""
+        here, there = str(self.database), str(self.database + 1)
+        return (await self._exchange(("SELECT", there), *commands, ("SELECT", here)))[:-1]
+
+    async def write_key(self, value: bytes, key: str = KEY) -> bool:
         """Sets the key only while it is absent or `active:false`: an operator's own SET is never overwritten.
 
         True when it was written; False when an active key stood there, or came in between.
         """
-        _, found = await self._exchange(("WATCH", KEY), ("GET", KEY))
-        if read_key(found)[0] is Key.ACTIVE:
-            await self._exchange(("UNWATCH",))
+        place = str(self.database + (key != KEY))
+        *_, found = await self._exchange(("SELECT", place), ("WATCH", key), ("GET", key))
+        if read_key(found).key is Key.ACTIVE:
+            await self._exchange(("UNWATCH",), ("SELECT", str(self.database)))
             return False
-        *_, written = await self._exchange(("MULTI",), ("SET", KEY, value), ("EXEC",))
+        *_, written, _ = await self._exchange(
+            ("MULTI",), ("SET", key, value), ("EXEC",), ("SELECT", str(self.database))
+        )
         return written is not None
+
+    async def write_scoped_sentinel(self, install: str) -> None:
+        """Writes our install id beside the scoped keys, where none stands."""
+        await self._there(("SET", SENTINEL, install, "NX"))
 
     async def write_sentinel(self, install: str) -> bool:
         """Writes our install id where none stands; whether it did."""
@@ -72,9 +120,14 @@ class RedisLink:
         (removed,) = await self._exchange(("PERSIST", KEY))
         return bool(removed)
 
-    async def delete_key(self) -> None:
-        """Removes the key, for `ordergate kill off`."""
-        await self._exchange(("DEL", KEY))
+    async def persist_scoped(self, keys: Sequence[str]) -> list[str]:
+        """The same for scoped keys; those that had one."""
+        removed = (await self._there(*(("PERSIST", key) for key in keys)))[1:]
+        return [key for key, had in zip(keys, removed, strict=True) if had]
+
+    async def delete_key(self, key: str = KEY) -> None:
+        """Removes the key, for whoever clears a kill here."""
+        await (self._exchange(("DEL", KEY)) if key == KEY else self._there(("DEL", key)))
 
     async def close(self) -> None:
         """Ends the connection without waiting for the server."""
@@ -114,7 +167,7 @@ async def connect(url: str) -> RedisLink:
         "protocol": 2,
         "client_name": "ordergate-gateway",
     }
-    link = RedisLink(connection_class(**options))
+    link = RedisLink(connection_class(**options), int(options.get("db", 0)))
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await link._connection.connect()  # type: ignore[no-untyped-call]

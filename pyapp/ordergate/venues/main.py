@@ -35,7 +35,9 @@ def run(name: str, settings: Settings, paths: Paths) -> int:
         return _refused(f"unknown venue {name!r}: this build has {session.VENUE}")
     try:
         prices.check(settings.paper.prices)
-        reading = kill_reading.watch(settings.redis.url or f"redis://127.0.0.1:{settings.redis.port}/0")
+        reading = kill_reading.watch(
+            settings.redis.url or f"redis://127.0.0.1:{settings.redis.port}/0", paths.kill_file
+        )
         matching.open_exchange(0, settings.paper.fee_rate, settings.paper.latency_ms, {})
     except (prices.PricesRefused, ValueError) as error:
         return _refused(str(error))

@@ -109,15 +109,16 @@ async def take_over(session: Session) -> None:
 async def carry_out(session: Session, work: list[Work]) -> None:
     """Sends the orders of a batch and carries out its cancels, in the journal's order."""
     exchange, journal = session.exchange, session.journal
-    submits = {item[1] for item in work if item[0] == "SUBMIT"} - session.taken_over
-    if submits and kill_reading.is_due(session.reading):
+    new = [item for item in work if item[0] == "SUBMIT" and item[1] not in session.taken_over]
+    submits, keys = {item[1] for item in new}, {key for item in new for key in _kill_keys(item)}
+    if submits and kill_reading.is_due(session.reading, keys):
         # A slow Redis delays new orders, not the cancels of others.
         for item in work:
             if item[0] == "CANCEL" and item[1] not in submits:
                 matching.cancel(exchange, cast(int, item[1]), journal.now_ns())
         work = [item for item in work if item[1] in submits]
         await send(session.link, exchange.out)
-        await kill_reading.renew(session.reading)
+        await kill_reading.renew(session.reading, keys)
     for item in work:
         order_id = cast(int, item[1])
         if item[0] == "CANCEL":
@@ -129,7 +130,9 @@ async def carry_out(session: Session, work: list[Work]) -> None:
 def _submit(session: Session, item: Work) -> None:
     order_id, started_ns = cast(int, item[1]), cast(int, item[2])
     now_ns = session.journal.now_ns()
-    refused = _too_old(now_ns - started_ns) or kill_reading.refusal_now(session.reading)
+    refused = _too_old(now_ns - started_ns) or kill_reading.refusal_now(
+        session.reading, _kill_keys(item), flattens=bool(item[13])
+    )
     if refused:
         session.exchange.out.append(("NOT_SENT", order_id, *refused))
         return
@@ -143,6 +146,11 @@ def _submit(session: Session, item: Work) -> None:
     matching.submit(session.exchange, order, now_ns)
 
 
+def _kill_keys(item: Work) -> tuple[str, ...]:
+    account, symbol, strategy = cast(str, item[3]), cast(str, item[4]), cast(str | None, item[12])
+    return kill_reading.keys_for(account, strategy, symbol)
+
+
 def _too_old(age_ns: int) -> kill_reading.Refused | None:
     if age_ns <= SEND_WINDOW_NS:
         return None
@@ -151,8 +159,8 @@ def _too_old(age_ns: int) -> kill_reading.Refused | None:
 
 def _read_order(item: Work) -> tuple[PaperOrder, int]:
     """An order and its filled quantity from a SUBMIT item."""
-    _, order_id, _, _, symbol, side, kind, time_in_force, quantity, filled, price, _ = cast(
-        tuple[str, int, int, str, str, str, str, str, str, str, str | None, str], item
+    _, order_id, _, _, symbol, side, kind, time_in_force, quantity, filled, price, *_ = cast(
+        tuple[str, int, int, str, str, str, str, str, str, str, str | None, str, str | None, bool], item
     )
     done = units(filled)
     order = PaperOrder(

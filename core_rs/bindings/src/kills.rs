@@ -1,0 +1,135 @@
+//! The kill switch and the dead man's switch, as operators and clients see them.
+
+use crate::gateway::Gateway;
+use crate::refusal::Refusal as PyRefusal;
+use crate::requests::{Either, token_hash};
+use ordergate_core::refusal::{self, Refusal};
+use ordergate_core::state::Kill;
+use ordergate_core::terms::{KillScope, Scope, Seq};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use serde_json::{Value, json};
+
+/// A kill scope of a request: an unknown word names nothing.
+fn scope_of(word: &str) -> Result<KillScope, Refusal> {
+    KillScope::parse(word)
+        .ok_or_else(|| Refusal::field(refusal::NOT_FOUND, "scope", "is global, account, strategy or symbol"))
+}
+
+fn kill_json((scope, target, kill): (KillScope, &str, &Kill)) -> Value {
+    json!({"scope": scope.as_str(), "target": target, "level": kill.level, "reason": kill.reason, "by": kill.by,
+        "source": kill.source, "seq": kill.seq.to_string(), "activatedAtNs": kill.at})
+}
+
+#[pymethods]
+impl Gateway {
+    /// JSON: every kill in force, and what those of level 3 have not sold.
+    fn kills(&self) -> Vec<u8> {
+        let state = self.engine.state();
+        let kills: Vec<Value> = state.kills().map(kill_json).collect();
+        let left: Vec<Value> = self
+            .engine
+            .not_flat()
+            .map(|one| {
+                let account = state.account(one.account).map_or("", |account| account.name.as_str());
+                let symbol = state
+                    .instrument(one.instrument)
+                    .map_or("", |terms| terms.symbol.as_str());
+                json!({"account": account, "mode": one.mode.as_str(), "symbol": symbol,
+                    "quantity": one.quantity.to_string(), "why": one.why})
+            })
+            .collect();
+        json!({"kills": kills, "notFlat": left}).to_string().into_bytes()
+    }
+
+    /// GET /kill: the kills that stop orders of the caller's account: its own, global ones, symbols', its strategies'.
+    fn client_kills<'py>(
+        &self,
+        py: Python<'py>,
+        authorization: Option<&str>,
+    ) -> Either<(u16, Seq, Bound<'py, PyBytes>), PyRefusal> {
+        let any_of = [Scope::Read, Scope::Kill];
+        let asked = self
+            .engine
+            .identify(&token_hash(authorization), &any_of, self.clock.now());
+        match asked {
+            Err(refused) => Either::Refusal(refused.into()),
+            Ok(caller) => {
+                let state = self.engine.state();
+                let kills: Vec<Value> = state
+                    .kills()
+                    .filter(|(scope, target, _)| match scope {
+                        KillScope::Global | KillScope::Symbol => true,
+                        _ => self.engine.own_target(caller, *scope, Some(target)).is_ok(),
+                    })
+                    .map(kill_json)
+                    .collect();
+                let body = json!({ "kills": kills }).to_string();
+                Either::Answer((200, 0, PyBytes::new(py, body.as_bytes())))
+            }
+        }
+    }
+
+    /// Whether a client may stop this scope, or (`clear`) start it again: (its key's owner, the target).
+    fn kill_request(
+        &self,
+        authorization: Option<&str>,
+        scope: &str,
+        target: Option<&str>,
+        clear: bool,
+    ) -> Either<(String, String), PyRefusal> {
+        let ask = || -> Result<(String, String), Refusal> {
+            let caller = self
+                .engine
+                .identify(&token_hash(authorization), &[Scope::Kill], self.clock.now())?;
+            let scope = scope_of(scope)?;
+            let target = self.engine.own_target(caller, scope, target)?;
+            if clear {
+                self.engine.may_clear(scope, &target)?;
+            }
+            let key = self.engine.state().key(caller.key);
+            Ok((key.map_or_else(String::new, |key| key.created.owner.clone()), target))
+        };
+        match ask() {
+            Ok(answer) => Either::Answer(answer),
+            Err(refused) => Either::Refusal(refused.into()),
+        }
+    }
+
+    /// POST /heartbeat: a sign of life; the target. Never waits for a flush.
+    fn heartbeat(
+        &mut self,
+        authorization: Option<&str>,
+        scope: &str,
+        target: Option<&str>,
+        timeout_ms: u32,
+    ) -> PyResult<Either<String, PyRefusal>> {
+        let any_of = [Scope::Trade, Scope::Kill];
+        let asked = self
+            .engine
+            .identify(&token_hash(authorization), &any_of, self.clock.now())
+            .and_then(|caller| Ok((caller, scope_of(scope)?)));
+        let (caller, scope) = match asked {
+            Ok(asked) => asked,
+            Err(refused) => return Ok(Either::Refusal(refused.into())),
+        };
+        let done = self.command(|engine, now| engine.heartbeat(caller, scope, target, timeout_ms, now))?;
+        Ok(match done {
+            Ok(target) => Either::Answer(target),
+            Err(refused) => Either::Refusal(refused.into()),
+        })
+    }
+
+    /// Whether there is such an account, strategy or symbol; a kill of what there is not (yet) is in force all the same.
+    fn kill_target_exists(&self, scope: &str, target: &str) -> bool {
+        let state = self.engine.state();
+        match KillScope::parse(scope) {
+            Some(KillScope::Global) => target.is_empty(),
+            Some(KillScope::Account) => state.account_named(target).is_some(),
+            Some(KillScope::Symbol) => state.instrument_by_symbol(target).is_some(),
+            // A strategy may be started at any time.
+            Some(KillScope::Strategy) => !target.is_empty(),
+            None => false,
+        }
+    }
+}
