@@ -131,6 +131,8 @@ class Journal:
     balances: list[tuple[str, str, str, str, str]]
     admitted: list[tuple[int, str]]
     """(journal time in ns, id) of every order."""
+    acked: list[tuple[int, str]]
+    """(journal time in ns, id) of every order that the venue has taken."""
     hash_agreed: int
 
 
@@ -142,7 +144,7 @@ PICKED = {
     "alarms": ("execution.alarms", [0, 1, 2, 3, 4]),
 }
 """The worker's rows: their table, and the places of the columns above."""
-CREATED = 19
+CREATED, ACKED = 19, 22
 
 
 def folded(system: System, seq: int) -> Journal:
@@ -152,6 +154,7 @@ def folded(system: System, seq: int) -> Journal:
     tables: dict[str, list[Row]] = defaultdict(list)
     newest: dict[object, Row] = {}
     admitted: dict[object, int] = {}
+    acked: dict[object, int] = {}
     rows = None
     while follower.seq < seq:
         rows = follower.poll_rows(min(LONGEST_BATCH, seq - follower.seq))
@@ -163,6 +166,8 @@ def folded(system: System, seq: int) -> Journal:
                 if name == "orders":
                     newest[row[0]] = picked
                     admitted[row[0]] = int(str(row[CREATED]))
+                    if row[ACKED] is not None:
+                        acked[row[0]] = int(str(row[ACKED]))
                 else:
                     tables[table].append(picked)
     assert follower.seq == seq and rows is not None, f"I9: no chunk of the journal ends at Postgres's watermark {seq}"
@@ -174,6 +179,7 @@ def folded(system: System, seq: int) -> Journal:
         orders=departed(newest.values()) | {one["id"]: one for one in loads(follower.orders())},
         balances=follower.balances(),
         admitted=sorted((at, str(identity)) for identity, at in admitted.items()),
+        acked=sorted((at, str(identity)) for identity, at in acked.items()),
         hash_agreed=follower.hash_agreed_seq(),
     )
 
@@ -286,6 +292,9 @@ def shut(stage: Stage, journal: Journal) -> None:
     for begin, end in stage.shut:
         inside = [identity for at, identity in journal.admitted if begin < at / 1e9 < end]
         assert not inside, f"I10: admitted between {begin:.2f} and {end:.2f}, without a reading: {inside[:5]}"
+    for begin, end in stage.unsent:
+        inside = [identity for at, identity in journal.acked if begin < at / 1e9 < end]
+        assert not inside, f"I10: reached the venue between {begin:.2f} and {end:.2f}, killed: {inside[:5]}"
 
 
 def sums(account: str, postgres: Stored, journal: Journal) -> None:

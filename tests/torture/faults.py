@@ -41,6 +41,9 @@ ORPHANS_GONE_S = 20.0
 FREEZE_S = (0.2, 3.0)
 READING_AGE_S = 0.6
 """An admission needs a reading at most 0.3 s old, a reading may take 0.2 s; the rest is for the two clocks."""
+SENDS_END_S = 0.5
+"""After a kill, for the last order to reach the venue."""
+SET_BY_FAULTS = {"torture", "unreadable"}
 TOGETHER = 0.2
 """Share of the cycles in which two or three faults meet, where the chosen faults allow it."""
 
@@ -59,6 +62,9 @@ class Stage:
     valkey_lost: float | None = None
     shut: list[tuple[float, float]] = field(default_factory=list)
     """Spans of time (Unix) in which no order may have been admitted, since the kill switch could not be read."""
+    unsent: list[tuple[float, float]] = field(default_factory=list)
+    """Spans in which no order may have reached the venue."""
+    unsent_from: float | None = None
     cleared: int = 0
     missed: int = 0
     """Injected ends that did not come: the gateway made too few such calls in the time."""
@@ -237,10 +243,50 @@ def valkey_killed(stage: Stage) -> None:
         return
     deadline = time.monotonic() + READY_TIMEOUT_S
     while (reason := kill_reason(stage.system)) is None:
-        assert time.monotonic() < deadline, "valkey was killed, and trading was never stopped"
+        assert time.monotonic() < deadline, "the kill switch was lost or set, and trading was never stopped"
         time.sleep(0.05)
-    assert reason.startswith("redis_"), reason
+    assert reason.startswith("redis_") or reason in SET_BY_FAULTS, reason
     _shut(stage, time.time())
+
+
+def valkey_told(stage: Stage) -> None:
+    """What was frozen goes on, and finds the kill."""
+    thaw(stage)
+    valkey_killed(stage)
+    if stage.unsent_from is not None:
+        time.sleep(0.3)
+        stage.unsent.append((stage.unsent_from, time.time()))
+        stage.unsent_from = None
+
+
+def told(stage: Stage, command: str) -> None:
+    """One redis-cli command, as an operator gives it; the span in which nothing may be admitted begins."""
+    with suppress(*() if stage.alone else (AssertionError,)):
+        shell(stage.system, f"redis-cli {command}", stage.environment)
+        stage.valkey_lost = time.time()
+
+
+def emptied(stage: Stage) -> None:
+    """Everything is gone from the server, which runs on: absence must not be taken for leave."""
+    told(stage, "FLUSHALL")
+
+
+def garbled(stage: Stage) -> None:
+    """The key holds something that nobody can read."""
+    told(stage, "SET kill_switch:global '{\"active\": fal'")
+
+
+KILL_KEY = """SET kill_switch:global '{"active":true,"reason":"torture","activatedBy":"torture"}'"""
+
+
+def killed_while_the_venue_is_frozen(stage: Stage) -> None:
+    """Orders are started that the venue has not looked at yet; the kill comes before it can."""
+    frozen("venue")(stage)
+    time.sleep(0.3)
+    told(stage, KILL_KEY)
+    if stage.alone and stage.valkey_lost is not None:
+        stage.unsent_from = stage.valkey_lost + SENDS_END_S
+        time.sleep(SENDS_END_S + 0.1)
 
 
 def _shut(stage: Stage, until: float) -> None:
@@ -304,6 +350,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("cut-commit", 6, cut_commit, nothing),
     Fault("kill-valkey", 4, lose_valkey(KILL), valkey_killed),
     Fault("freeze-valkey", 5, lose_valkey(STOP), valkey_thawed, FREEZE_S),
+    Fault("flush-valkey", 4, emptied, valkey_killed),
+    Fault("garble-kill", 3, garbled, valkey_killed),
+    Fault("kill-switch", 5, killed_while_the_venue_is_frozen, valkey_told),
     Fault("kill-at-write", 3, injected("write", "signal=SIGKILL", 120), untraced, TRACED_S, "strace"),
     Fault("kill-at-pwrite64", 4, injected("pwrite64", "signal=SIGKILL", 60), untraced, TRACED_S, "strace"),
     Fault("kill-at-fdatasync", 4, injected("fdatasync", "signal=SIGKILL", 60), untraced, TRACED_S, "strace"),
@@ -393,7 +442,8 @@ def clear_kill(stage: Stage) -> None:
     reason = kill_reason(stage.system)
     if reason is None:
         return
-    assert reason.startswith("redis_"), f"killed by something else: {reason}"
+    known = reason.startswith("redis_") or reason in SET_BY_FAULTS
+    assert known, f"killed by something else: {reason}"
     with suppress(AssertionError):  # Valkey itself is not there yet
         shell(stage.system, "redis-cli DEL kill_switch:global", stage.environment)
         stage.cleared += 1

@@ -49,6 +49,7 @@ CHECKS = {
         "{0}",
     ),
     "kills": Check((*TORTURE, "kill-gateway,kill-worker"), FAILED_CYCLE, "cycle {1}: {0}"),
+    "stops": Check((*TORTURE, "flush-valkey,kill-switch"), FAILED_CYCLE, "cycle {1}: {0}"),
     "cuts": Check((*TORTURE, "cut-commit"), FAILED_CYCLE, "cycle {1}: {0}"),
 }
 
@@ -67,6 +68,8 @@ PLANTED = (
     Planted("B2", "a new segment's name is not flushed", "power"),
     Planted("B3", "a failed flush is tried again", "power"),
     Planted("B4", "a fill is marked as processed before it is booked", "cuts"),
+    Planted("B8", "a missing sentinel is taken for open", "stops"),
+    Planted("B9", "the kill switch is looked at only when an order is taken", "stops"),
     Planted("B10", "the outbox has two writers, and its reader goes by the highest number it sees", "kills"),
     Planted("B11", "an older state of an order replaces a newer one in Postgres", "write-behind"),
     Planted("B12", "request keys are not restored from the journal", "kills"),

@@ -130,3 +130,4 @@ def examine(run: Run, stage: Stage, traders: load.Load) -> None:
     run.checks += 1
     run.history.clear()
     stage.shut.clear()
+    stage.unsent.clear()

@@ -16,6 +16,23 @@ class Refusal(types.SimpleNamespace):
         super().__init__(code=code, detail=detail, errors=list(errors), retry_after_ms=retry_after_ms)
 
 
+class Kills:
+    """The kill switch without a Redis."""
+
+    def __init__(self, gateway: Any) -> None:
+        self._gateway = gateway
+
+    async def activate(
+        self, reason: str, by: str, source: str, scope: tuple[str, str] = ("global", ""), level: int = 1
+    ) -> int:
+        seq: int = self._gateway.kill_on(*scope, level, reason, by, source)
+        return seq
+
+    async def clear(self, by: str, source: str, scope: tuple[str, str] = ("global", "")) -> str:
+        self._gateway.kill_off(*scope, by, source)
+        return ""
+
+
 class Gateway:
     """Orders are dicts; each command appends one record. `flush` makes everything durable and rings the eventfd."""
 
@@ -228,7 +245,7 @@ class Gateway:
         return json.dumps({"kills": kills, "notFlat": []}).encode()
 
     def kill_target_exists(self, scope: str, target: str) -> bool:
-        return target == "desk"
+        return scope == "global" or target == "desk"
 
     def bind_redis(self) -> int:
         self.redis_bound = True

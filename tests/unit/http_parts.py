@@ -111,6 +111,7 @@ async def running(**engine: Any) -> AsyncIterator[Running]:
         gateway=gateway,
         durability=durability,
         next_kill_reading=next_kill_reading,
+        kills=fake_core.Kills(gateway),
         order_change=changes.wait,
         fatal=ended.append,
         client_left=ProtocolClosed,

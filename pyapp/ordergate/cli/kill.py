@@ -1,13 +1,18 @@
 """`ordergate kill on|off|status|adopt-redis`."""
 
 import getpass
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from ordergate.cli import past_gateway
 from ordergate.cli.gateway_door import ask
-from ordergate.cli.terms import data_dir_option, print_table
+from ordergate.cli.terms import data_dir_option, print_table, refuse
 from ordergate.config import Paths
+from ordergate.supervisor import administration
+
+KILL_TIMEOUT_S: Final = 1.0
+"""A gateway that has not answered by then is taken to hang."""
 
 
 def _myself() -> str:
@@ -22,36 +27,58 @@ by_option = click.option(
 )
 
 
+scope_option = click.option(
+    "--scope", type=click.Choice(["global", "account", "strategy", "symbol"]), default="global", show_default=True
+)
+target_option = click.option("--target", default="", metavar="NAME", help="Which account, strategy or symbol.")
+
+
 @click.group()
 def kill() -> None:
-    """The kill switch: stops all trading.
+    """The kill switch: stops all trading, or that of one account, strategy or symbol.
 
-    For now it has one scope, all trading of this gateway, and one level, L1: new orders are refused and those not yet
-    sent are canceled. Orders that work at the exchange stay there, and can be canceled one by one. Clearing it starts
-    no strategy again.
+    L1 refuses new orders and cancels those not yet sent. L2 also cancels what works at the exchange. L3 also sells
+    what was bought. Clearing it starts no strategy again.
 
     Without a running gateway `on` and `off` go to the journal, for the next start; a kill key at Redis has its say
-    then, too.
+    then, too. When the gateway runs and does not answer within a second, `on` writes the key itself and stops the
+    venues directly.
     """
 
 
 @kill.command()
 @click.option("--reason", required=True, metavar="TEXT", help="Shown to everybody whose orders are refused.")
+@scope_option
+@target_option
+@click.option("--level", type=click.IntRange(1, 3), default=1, show_default=True)
 @by_option
 @data_dir_option
-def on(reason: str, by: str, paths: Paths) -> None:
-    """Stop all trading, at once."""
-    ask(paths, "kill.on", {"by": by, "reason": reason})
+def on(reason: str, scope: str, target: str, level: int, by: str, paths: Paths) -> None:
+    """Stop trading, at once."""
+    arguments: dict[str, Any] = {"by": by, "reason": reason}
+    if scope != "global" or level != 1:
+        arguments |= {"scope": scope, "target": target, "level": level}
+    try:
+        administration.ask(paths.admin_socket, "kill.on", arguments, KILL_TIMEOUT_S)
+    except administration.NotRunning:
+        ask(paths, "kill.on", arguments)
+    except administration.AdministrationError as error:
+        if error.code != "unavailable":
+            refuse(f"{error} ({error.code})", 1)
+        for line in past_gateway.stop(paths, scope, target, level, reason, by):
+            click.echo(line, err=True)
     click.echo(f"killed: {reason}")
 
 
 @kill.command()
+@scope_option
+@target_option
 @by_option
 @data_dir_option
-def off(by: str, paths: Paths) -> None:
+def off(scope: str, target: str, by: str, paths: Paths) -> None:
     """Clear the kill: removes the key at Redis, and journals who did it."""
-    ask(paths, "kill.off", {"by": by})
-    click.echo("open: not killed")
+    ask(paths, "kill.off", {"by": by} if scope == "global" else {"by": by, "scope": scope, "target": target})
+    click.echo("open: not killed" if scope == "global" else f"open: {scope} {target} is not killed")
 
 
 @kill.command()
@@ -81,4 +108,8 @@ def _show(state: dict[str, Any]) -> None:
     ]
     if "redisProblem" in state:  # a running gateway
         rows.append(["redis", state["redisProblem"] or "read and written"])
+    for one in state.get("scoped", ()):
+        rows.append([f"{one['scope']} {one['target']}", f"killed at level {one['level']}: {one['reason']}"])
+    for one in state.get("notFlat", ()):
+        rows.append([f"not flat: {one['account']} {one['mode']} {one['symbol']}", f"{one['quantity']}, {one['why']}"])
     print_table(["what", "is"], rows)

@@ -26,10 +26,12 @@ redis-cli, bound to the server of the ordergate in {data}
   --raw       replies as they are (the default when the output is not a terminal)
   --no-raw    replies with their types
 Without a command, commands are read from standard input, one a line.
+Keys kill_switch:account:, :strategy: and :symbol: are looked for where they belong, in the next database.
 For another server, call the redis-cli of your system by its full path.
 """
 ENDLESS: Final = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"})
 BLOCKING: Final = frozenset({b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"XREAD", b"WAIT"})
+SCOPED: Final = (b"kill_switch:account:", b"kill_switch:strategy:", b"kill_switch:symbol:")
 ESCAPES: Final = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
@@ -60,6 +62,9 @@ def main(arguments: list[str]) -> int:
     try:
         options, words = read_options(arguments[1:], known.redis)
         link = Link(known.redis.own_url, options.database)
+        if options.database is None and any(word.startswith(SCOPED) for word in words[1:2]):
+            # Scoped kill keys are in the next database: an emergency stop must not depend on knowing that.
+            link.ask([b"SELECT", str(link.database + 1).encode()])
         return _run(link, options, words)
     except Usage as error:
         print(f"redis-cli: {error}", file=sys.stderr)

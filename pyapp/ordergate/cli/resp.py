@@ -57,6 +57,7 @@ class Link:
             user = [unquote(parts.username)] if parts.username else []
             self._prepare("AUTH", *user, unquote(parts.password))
         wanted = database if database is not None else int(named or 0)
+        self.database = wanted
         if wanted:
             self._prepare("SELECT", str(wanted))
 

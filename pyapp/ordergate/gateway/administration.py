@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ordergate import _core
+from ordergate.gateway.kill_scopes import SCOPES, key_of, scope_of
+from ordergate.gateway.kill_switch import LEVELS
 
 TOKEN_PREFIX: Final = "og_"
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -82,6 +84,21 @@ class KillChange(_Arguments):
 
     by: str
     reason: str = "no reason given"
+    scope: str = "global"
+    target: str = ""
+    level: int = 1
+
+    def place(self) -> tuple[str, str]:
+        """Scope and target. Raises Refused for what cannot be stopped."""
+        if self.scope not in ("global", *SCOPES):
+            raise Refused("not_found", f"scope {self.scope!r} is none of global, account, strategy, symbol")
+        if self.scope != "global" and scope_of(key_of((self.scope, self.target)).encode("utf-8", "replace")) is None:
+            raise Refused("not_found", f"target {self.target[:64]!r} cannot be a name of that")
+        if self.scope == "global" and self.target:
+            raise Refused("invalid_field", "global has no target")
+        if self.level not in LEVELS:
+            raise Refused("invalid_field", "level must be 1, 2 or 3")
+        return self.scope, self.target
 
 
 class KillAdopt(_Arguments):
@@ -218,21 +235,36 @@ def _limits_set(gateway: _core.Gateway, args: LimitsSet) -> Json:
 
 
 def _kill_on(gateway: _core.Gateway, args: KillChange) -> Json:
-    return {"seq": gateway.kill_on("global", "", 1, args.reason, args.by, "admin")}
+    scope, target = existing(gateway, args)
+    return {"seq": gateway.kill_on(scope, target, args.level, args.reason, args.by, "admin")}
+
+
+def existing(gateway: _core.Gateway, args: KillChange) -> tuple[str, str]:
+    """Scope and target of a kill, which must be there. Raises Refused."""
+    scope, target = args.place()
+    if not gateway.kill_target_exists(scope, target):
+        raise Refused("not_found", f"there is no {scope} {target}")
+    return scope, target
 
 
 def _kill_off(gateway: _core.Gateway, args: KillChange) -> Json:
-    if gateway.kill_state("global", "") is None:
+    scope, target = args.place()
+    if gateway.kill_state(scope, target) is None:
         return {"seq": 0}
-    return {"seq": gateway.kill_off("global", "", args.by, "admin")}
+    return {"seq": gateway.kill_off(scope, target, args.by, "admin")}
 
 
 def _kill_status(gateway: _core.Gateway, args: Nothing) -> Json:
     state = gateway.kill_state("global", "")
+    scoped = msgspec.json.decode(gateway.kills())
+    others = {
+        "scoped": [kill for kill in scoped["kills"] if kill["scope"] != "global"],
+        "notFlat": scoped["notFlat"],
+    }
     if state is None:
-        return {"killed": False}
+        return {"killed": False, **others}
     level, reason, seq = state
-    return {"killed": True, "level": level, "reason": reason, "seq": seq}
+    return {"killed": True, "level": level, "reason": reason, "seq": seq, **others}
 
 
 def _kill_adopt(gateway: _core.Gateway, args: KillAdopt) -> Json:

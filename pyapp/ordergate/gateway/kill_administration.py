@@ -21,10 +21,11 @@ def live_verbs(gateway: _core.Gateway, durability: Durability, kill: KillPoller)
         return answer
 
     async def kill_on(change: administration.KillChange) -> Json:
-        return {"ok": {"seq": await kill.activate(change.reason, change.by, "admin")}}
+        scope = administration.existing(gateway, change)
+        return {"ok": {"seq": await kill.activate(change.reason, change.by, "admin", scope, change.level)}}
 
     async def kill_off(change: administration.KillChange) -> Json:
-        refusal = await kill.clear(change.by, "admin")
+        refusal = await kill.clear(change.by, "admin", change.place())
         if refusal:
             return administration.error("kill_switch_unreadable", refusal)
         return await durably({"ok": {"seq": gateway.last_seq}})
@@ -49,10 +50,9 @@ def live_verbs(gateway: _core.Gateway, durability: Durability, kill: KillPoller)
 def _verb(model: type[Any], work: Work) -> LiveVerb:
     async def verb(args: Json) -> Json:
         try:
-            arguments = administration.convert(args, model)
+            return await work(administration.convert(args, model))
         except administration.Refused as refused:
             return administration.error(*refused.args)
-        return await work(arguments)
 
     return verb
 

@@ -134,6 +134,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
             gateway=gateway,
             durability=durability,
             next_kill_reading=kill.next_reading,
+            kills=kill,
             order_change=changes.wait,
             fatal=fatal,
             client_left=ProtocolClosed,

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from ordergate import _core
-from ordergate.http import account, health, orders, problem
+from ordergate.http import account, health, kill, orders, problem
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, HttpProtocol, Request, Scope
 from ordergate.http.problem import Reply
@@ -21,12 +21,14 @@ CANCELS_IN_FLIGHT_MAX: Final = 2 * IN_FLIGHT_MAX
 
 Handler = Callable[[Deps, Bodies, Request], Awaitable[Reply]]
 Route = tuple[dict[str, Handler], frozenset[str]]
-"""Handlers by method, and the query parameters that GET knows."""
+"""Handlers by method, and the query parameters that GET and DELETE know."""
 
 _NO_QUERY: Final[frozenset[str]] = frozenset()
 STATIC: Final[dict[str, Route]] = {
     "/api/v1/orders": ({"POST": orders.place, "GET": orders.page}, orders.PAGE_PARAMETERS),
     "/api/v1/portfolio": ({"GET": account.portfolio}, _NO_QUERY),
+    "/api/v1/kill": ({"GET": kill.show, "POST": kill.stop, "DELETE": kill.clear}, kill.QUERY),
+    "/api/v1/heartbeat": ({"POST": kill.heartbeat}, _NO_QUERY),
     "/api/v1/health": ({"GET": health.health}, _NO_QUERY),
     "/metrics": ({"GET": health.metrics}, _NO_QUERY),
     "/openapi.json": ({"GET": health.openapi_document}, _NO_QUERY),
@@ -83,7 +85,7 @@ class App:
                 reply = problem.reply("method_not_allowed", request_id, headers=[("allow", ", ".join(route[0]))])
             else:
                 text = scope.query_string
-                query = parse_query(text, route[1] if scope.method == "GET" else _NO_QUERY) if text else _EMPTY
+                query = parse_query(text, _NO_QUERY if scope.method == "POST" else route[1]) if text else _EMPTY
                 if isinstance(query, dict):
                     reply = await handler(self._deps, self._bodies, Request(headers, proto, request_id, segment, query))
                 else:

@@ -26,6 +26,18 @@ class Durability(Protocol):
         """Whether somebody has waited for more than a second."""
 
 
+class Kills(Protocol):
+    """The kill switch: in memory at once, then at Redis."""
+
+    def activate(
+        self, reason: str, by: str, source: str, scope: tuple[str, str] = ..., level: int = ...
+    ) -> Awaitable[int]:
+        """Stops a scope; the sequence of its record."""
+
+    def clear(self, by: str, source: str, scope: tuple[str, str] = ...) -> Awaitable[str]:
+        """Ends it; empty, or why it was refused."""
+
+
 class Headers(Protocol):
     """Request headers, names in lower case. Values that are not ASCII are left out, their names are not."""
 
@@ -62,6 +74,7 @@ class Deps:
     durability: Durability
     next_kill_reading: Callable[[float], Awaitable[bool]]
     """Waits at most so many seconds for a good reading of the kill switch; whether there was one."""
+    kills: Kills
     order_change: Callable[[str, float], Awaitable[None]]
     """Waits at most so many seconds for news of an order."""
     fatal: Callable[[BaseException], None]

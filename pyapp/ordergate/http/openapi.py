@@ -61,6 +61,11 @@ _MODELS: Final = (
     schemas.Problem,
     schemas.OrderRejected,
     schemas.Health,
+    schemas.KillOrder,
+    schemas.Kills,
+    schemas.Kill,
+    schemas.KillCleared,
+    schemas.Heartbeat,
 )
 
 Json = dict[str, Any]
@@ -210,9 +215,58 @@ def _paths() -> Json:
         "/api/v1/orders": {"post": place, "get": page},
         "/api/v1/orders/{id}": {"get": show, "delete": cancel},
         "/api/v1/portfolio": {"get": portfolio},
+        **_kill_paths(),
         "/api/v1/health": {"get": health},
         "/metrics": {"get": metrics},
         "/openapi.json": {"get": document_},
+    }
+
+
+def _kill_paths() -> Json:
+    scope = _query("scope", "`account` or `strategy` (GET shows global and symbol, too).", {"type": "string"})
+    target = _query("target", "The strategy's name; of an account it may be left out.", {"type": "string"})
+    body = ("malformed_json", "invalid_field", "unauthorized", "forbidden", "not_found", "body_too_large")
+
+    def asking(schema: str) -> Json:
+        return {"required": True, "content": _content(schema)}
+
+    return {
+        "/api/v1/kill": {
+            "get": _operation(
+                "getKills",
+                "What stops the caller's orders",
+                {"200": _ok("Every kill in force that may.", "Kills")},
+                ("unauthorized", "forbidden"),
+                tags=["kill"],
+                parameters=[scope, target],
+            ),
+            "post": _operation(
+                "kill",
+                "Stop an account or a strategy of one's own; in force when it is answered",
+                {"200": _ok("Stopped.", "Kill")},
+                body,
+                tags=["kill"],
+                requestBody=asking("KillOrder"),
+            ),
+            "delete": _operation(
+                "clearKill",
+                "End what a client or its silence began",
+                {"200": _ok("Trading may go on; strategies stay stopped.", "KillCleared")},
+                ("unauthorized", "forbidden", "not_found", "kill_switch_unreadable"),
+                tags=["kill"],
+                parameters=[scope, target],
+            ),
+        },
+        "/api/v1/heartbeat": {
+            "post": _operation(
+                "heartbeat",
+                "A sign of life; a missed one stops the scope at level 2",
+                {"200": _ok("The next one is due within `timeoutMs`.", "Heartbeat")},
+                body,
+                tags=["kill"],
+                requestBody=asking("Heartbeat"),
+            )
+        },
     }
 
 

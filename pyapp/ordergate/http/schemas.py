@@ -152,6 +152,53 @@ class Portfolio(Struct, rename="camel"):
     positions: list[Position]
 
 
+class KillOrder(Struct, rename="camel", forbid_unknown_fields=True):
+    """Stops trading in a scope of the caller's own."""
+
+    scope: Annotated[str, Meta(description="`account`, or `strategy` with its name as the target.")]
+    target: str | None = None
+    level: Annotated[int, Meta(ge=1, le=3, description="1 stops new orders, 2 cancels too, 3 also sells.")] = 1
+    reason: Annotated[str, Meta(min_length=1, max_length=256)] = "no reason given"
+
+
+class Kill(Struct, rename="camel"):
+    """A scope in which trading is stopped."""
+
+    scope: Literal["global", "account", "strategy", "symbol"]
+    target: Annotated[str, Meta(description="Empty for global.")]
+    level: int
+    reason: str
+    seq: Annotated[str, Meta(description="Sequence of its record in the journal.")]
+    by: str | None = None
+    source: Annotated[str | None, Meta(description="redis, api, admin, cli, heartbeat, limit, gateway.")] = None
+    activated_at_ns: int | None = None
+
+
+class Kills(Struct, rename="camel"):
+    """Every kill that may stop the caller's orders."""
+
+    kills: list[Kill]
+
+
+class KillCleared(Struct, rename="camel"):
+    """Trading may go on in this scope."""
+
+    scope: str
+    target: str
+    cleared: bool
+
+
+class Heartbeat(Struct, rename="camel", forbid_unknown_fields=True):
+    """A sign of life of an account or a strategy."""
+
+    scope: Annotated[str, Meta(description="`account`, or `strategy` with its name as the target.")]
+    timeout_ms: Annotated[
+        int,
+        Meta(ge=0, le=600_000, description="Silence after which the scope is killed at level 2; 0 ends it."),
+    ]
+    target: str | None = None
+
+
 class FieldProblem(Struct):
     """What is wrong with one field."""
 

@@ -33,12 +33,12 @@ def listening(address: Path) -> bool:
     return True
 
 
-def ask(address: Path, verb: str, arguments: dict[str, Any]) -> Any:
+def ask(address: Path, verb: str, arguments: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
     """The gateway's answer. Raises NotRunning, or AdministrationError with the gateway's own words."""
     line = b""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(ANSWER_TIMEOUT_S)
+            link.settimeout(timeout_s)
             try:
                 link.connect(str(address))
             except (FileNotFoundError, ConnectionRefusedError) as error:

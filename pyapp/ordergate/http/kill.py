@@ -1,0 +1,85 @@
+"""The kill switch and the dead man's switch over HTTP. Nothing waits for a flush: what is answered is in force."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from ordergate.http import problem
+from ordergate.http.body import Bodies
+from ordergate.http.deps import Deps, Request
+from ordergate.http.orders import JSON, refuse
+from ordergate.http.problem import NO_STORE, Reply
+from ordergate.http.schemas import Heartbeat, KillOrder
+
+QUERY = frozenset({"scope", "target"})
+_encode = msgspec.json.Encoder().encode
+Model = TypeVar("Model", KillOrder, Heartbeat)
+
+
+async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /api/v1/kill: what stops the caller's orders."""
+    answer = deps.gateway.client_kills(request.headers.get("authorization"))
+    if not isinstance(answer, tuple):
+        return refuse(answer, request.id)
+    body = answer[2]
+    if request.query:
+        kills = msgspec.json.decode(body)["kills"]
+        body = _encode({"kills": [one for one in kills if request.query.items() <= one.items()]})
+    return answer[0], [JSON, ("x-request-id", request.id), NO_STORE], body
+
+
+async def stop(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """POST /api/v1/kill: stops the caller's account, or a strategy of its own."""
+    asked = await _read(bodies, request, KillOrder)
+    if isinstance(asked, tuple):
+        return asked
+    allowed = deps.gateway.kill_request(request.headers.get("authorization"), asked.scope, asked.target, False)
+    if not isinstance(allowed, tuple):
+        return refuse(allowed, request.id)
+    owner, target = allowed
+    seq = await deps.kills.activate(asked.reason, owner, "api", (asked.scope, target), asked.level)
+    kill = {"scope": asked.scope, "target": target, "level": asked.level, "reason": asked.reason, "seq": str(seq)}
+    return _done(request, kill)
+
+
+async def clear(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """DELETE /api/v1/kill: ends what a client or its silence began."""
+    scope, target = request.query.get("scope", ""), request.query.get("target")
+    allowed = deps.gateway.kill_request(request.headers.get("authorization"), scope, target, True)
+    if not isinstance(allowed, tuple):
+        return refuse(allowed, request.id)
+    owner, target = allowed
+    refused = await deps.kills.clear(owner, "api", (scope, target))
+    if refused:
+        return problem.reply("kill_switch_unreadable", request.id, refused)
+    return _done(request, {"scope": scope, "target": target, "cleared": True})
+
+
+async def heartbeat(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """POST /api/v1/heartbeat: a sign of life; the next one must come within `timeoutMs`."""
+    asked = await _read(bodies, request, Heartbeat)
+    if isinstance(asked, tuple):
+        return asked
+    authorization = request.headers.get("authorization")
+    target = deps.gateway.heartbeat(authorization, asked.scope, asked.target, asked.timeout_ms)
+    if not isinstance(target, str):
+        return refuse(target, request.id)
+    return _done(request, {"scope": asked.scope, "target": target, "timeoutMs": asked.timeout_ms})
+
+
+async def _read(bodies: Bodies, request: Request, model: type[Model]) -> Model | Reply:
+    if request.headers.get("authorization") is None:
+        return problem.reply("unauthorized", request.id, headers=[problem.CLOSE])
+    body = await bodies.read(request.headers, request.proto)
+    if isinstance(body, tuple):
+        return problem.reply(body[0], request.id, body[1])
+    try:
+        return msgspec.json.decode(body, type=model)
+    except msgspec.ValidationError as invalid:
+        return problem.reply("invalid_field", request.id, str(invalid))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as malformed:
+        return problem.reply("malformed_json", request.id, str(malformed))
+
+
+def _done(request: Request, answer: dict[str, Any]) -> Reply:
+    return 200, [JSON, ("x-request-id", request.id), NO_STORE], _encode(answer)
