@@ -45,7 +45,7 @@ def stored(*kinds: str, status: str = "CANCELED", filled: str = "0") -> Stored:
 
 def journal_of(postgres: Stored) -> Journal:
     tables = {name: list(rows) for name, rows in postgres.tables.items()}
-    return Journal(postgres.event_hash, postgres.chunk_hash, tables, {"3": {"status": "NEW"}}, [], [], 0)
+    return Journal(postgres.event_hash, postgres.chunk_hash, tables, {"3": {"status": "NEW"}}, [], [], [], 0)
 
 
 CANCELED = ("ORDER_ACCEPTED", "SUBMIT_STARTED", "ACKED", "CANCEL_REQUESTED", "CANCELED")
