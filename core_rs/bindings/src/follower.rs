@@ -106,7 +106,7 @@ impl Follower {
             .instrument(terms.instrument)
             .map_or("", |instrument| instrument.symbol.as_str());
         let started = order.submit.map_or(order.received_at, |submit| submit.at);
-        let fields = (
+        let (head, middle, tail) = (
             ("SUBMIT", id, started, account, symbol, terms.side.as_str()),
             (
                 terms.ord_type.as_str(),
@@ -121,7 +121,6 @@ impl Follower {
                 order.flattens(),
             ),
         );
-        let (head, middle, tail) = fields;
         let tuple = PyTuple::new(
             py,
             head.into_pyobject(py)?

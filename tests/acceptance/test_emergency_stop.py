@@ -1,0 +1,23 @@
+"""Stops of all trading with few repetitions; by hand there are more (see each module)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import emergency_stop, redis_faults
+from tests.acceptance.system import running
+
+
+@pytest.mark.timeout(120)
+def test_the_runbooks_stop_ends_sends_within_half_a_second(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as system:
+        figures = emergency_stop.run(system, repetitions=3)
+        assert emergency_stop.strategies_running(system) == 0
+    assert len(figures) == 3
+
+
+@pytest.mark.timeout(180)
+def test_whatever_happens_to_redis_nothing_is_sent_until_an_operator_clears_it(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as system:
+        for name in redis_faults.FAULTS:
+            redis_faults.run(system, name, repetitions=1)
