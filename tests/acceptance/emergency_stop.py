@@ -5,15 +5,17 @@ By hand, from the top of the checkout: `.venv/bin/python -m tests.acceptance.eme
 
 import argparse
 import json
+import socket
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tests.acceptance import steady
 from tests.acceptance.market import OPENING
@@ -43,8 +45,9 @@ def run(
         try:
             for _ in range(repetitions):
                 time.sleep(0.5)
-                began = time.time()
-                (stop or by_key)(system, environment)
+                with monitored(system) as seen:
+                    (stop or by_key)(system, environment)
+                    began = set_at(seen)
                 until(lambda: killed(system), KILLED_WITHIN_S)
                 time.sleep(LOOK_S)
                 last = last_at_the_venue(system, tokens)
@@ -57,6 +60,23 @@ def run(
     late = [figure for figure in figures if figure > SENDS_END_S]
     assert not late, f"orders reached the venue {late} s after SET"
     return figures
+
+
+@contextmanager
+def monitored(system: System) -> Iterator[BinaryIO]:
+    """What the server says that it carries out, with its own clock: starting redis-cli takes longer than a kill."""
+    with socket.create_connection(("127.0.0.1", system.redis_port), 10) as link, link.makefile("rb") as lines:
+        link.sendall(b"MONITOR\r\n")
+        assert lines.readline() == b"+OK\r\n"
+        yield lines
+
+
+def set_at(lines: BinaryIO) -> float:
+    """When the kill key was set (Unix seconds)."""
+    for line in lines:
+        if b'"SET" "kill_switch:global"' in line:
+            return float(line[1:].split(b" ", 1)[0])
+    raise AssertionError("the server ended before the key was set")
 
 
 def by_key(system: System, environment: dict[str, str]) -> None:
