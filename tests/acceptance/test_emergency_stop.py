@@ -1,11 +1,12 @@
 """Stops of all trading with few repetitions; by hand there are more (see each module)."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance import emergency_stop, redis_faults
-from tests.acceptance.system import running
+from tests.acceptance.system import running, shell
 
 
 @pytest.mark.timeout(120)
@@ -13,7 +14,9 @@ def test_the_runbooks_stop_ends_sends_within_half_a_second(tmp_path: Path) -> No
     with running(tmp_path / "data") as system:
         figures = emergency_stop.run(system, repetitions=3)
         assert emergency_stop.strategies_running(system) == 0
+        drill = shell(system, f"{sys.executable} -m ordergate kill drill --level 3 --data-dir {system.data_dir}")
     assert len(figures) == 3
+    assert "flat" in drill and "the kill is cleared" in drill
 
 
 @pytest.mark.timeout(180)

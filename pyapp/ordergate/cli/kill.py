@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import click
 
+from ordergate.cli import drill as drills
 from ordergate.cli import past_gateway
 from ordergate.cli.gateway_door import ask
 from ordergate.cli.terms import data_dir_option, print_table, refuse
@@ -86,6 +87,22 @@ def off(scope: str, target: str, by: str, paths: Paths) -> None:
 def status(paths: Paths) -> None:
     """Show whether trading is stopped, and whether Redis can be read."""
     _show(ask(paths, "kill.status", {}))
+
+
+@kill.command()
+@click.option("--level", type=click.IntRange(1, 3), default=1, show_default=True)
+@data_dir_option
+def drill(level: int, paths: Paths) -> None:
+    """Stop the demo account in the middle of PAPER orders, measure it, and clear it again.
+
+    At level 3 everything that the demo account has bought in PAPER is sold. Refused while a LIVE venue is connected.
+    """
+    seen = drills.run(paths, level)
+    rows = [["first order refused", f"{seen.blocked_s:.3f}"], ["last order at the venue", f"{seen.last_sent_s:.3f}"]]
+    if seen.flat_s is not None:
+        rows.append(["flat", f"{seen.flat_s:.3f}"])
+    print_table(["after SET", "seconds"], rows)
+    click.echo(f"{seen.orders} orders were placed; the kill is cleared")
 
 
 @kill.command(name="adopt-redis")
