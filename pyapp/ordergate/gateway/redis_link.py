@@ -158,7 +158,8 @@ async def connect(url: str) -> RedisLink:
     options: dict[str, Any] = dict(parse_url(url))
     connection_class = options.pop("connection_class", Connection)
     options |= {
-        "socket_timeout": TIMEOUT_SECONDS,
+        # Each exchange has a time-out of its own; redis-py's wait_for can swallow a cancellation (Python 3.11).
+        "socket_timeout": None,
         "socket_connect_timeout": TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
         "retry_on_timeout": False,

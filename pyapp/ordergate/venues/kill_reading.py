@@ -50,7 +50,8 @@ def watch(url: str, stop_file: Path | None = None) -> KillReading:
     return KillReading(
         ConnectionPool.from_url(
             url,
-            socket_timeout=TIMEOUT_S,
+            # Each reading has a time-out of its own; redis-py's wait_for can swallow a cancellation (Python 3.11).
+            socket_timeout=None,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
             # The fewest round trips at connect: no HELLO, no CLIENT SETINFO.
