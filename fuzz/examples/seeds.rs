@@ -40,6 +40,9 @@ fn main() {
     }
     let market = r#"{"mode":"PAPER","symbol":"ETHUSDT","side":"SELL","type":"MARKET","quantity":"1"}"#;
     write("order", "accepted-market", market.as_bytes());
+    let excused =
+        r#"{"mode":"PAPER","symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":1,"price":9,"overrideId":"77"}"#;
+    write("order", "accepted-override", excused.as_bytes());
     for (name, body) in REFUSED {
         write("order", name, body.as_bytes());
     }

@@ -57,6 +57,8 @@ fn compare(order: &NewOrder, body: &[u8]) {
         figure("validForMs"),
         order.valid_for_ms.map(|ms| i128::from(ms) * 100_000_000)
     );
+    let id = order.override_id.map(|id| id.to_string());
+    assert_eq!(word("overrideId"), id.as_deref());
     let known = [
         "mode",
         "symbol",
@@ -68,6 +70,7 @@ fn compare(order: &NewOrder, body: &[u8]) {
         "quantity",
         "price",
         "validForMs",
+        "overrideId",
     ];
     assert!(given.keys().all(|name| known.contains(name)));
     assert_eq!(order.price.is_some(), order.ord_type == OrdType::Limit);
@@ -108,5 +111,6 @@ fn rewritten(order: &NewOrder) -> String {
     );
     members.extend(order.strategy_id.iter().map(|name| format!(r#""strategyId":"{name}""#)));
     members.extend(order.valid_for_ms.map(|ms| format!(r#""validForMs":{ms}"#)));
+    members.extend(order.override_id.map(|id| format!(r#""overrideId":"{id}""#)));
     format!("\n{{ {} }}\t", members.join(" , "))
 }

@@ -49,8 +49,16 @@ impl Desk {
             scopes,
             rate_per_second,
             expires_at,
+            symbols: &[],
+            ip_allow: &[],
         };
         let (key, _) = engine.create_key(&key, now).unwrap().unwrap();
+        let (by, source, why) = ("ann", "cli", "test");
+        engine
+            .create_strategy("grid", "desk", by, source, why, now)
+            .unwrap()
+            .unwrap();
+        engine.start_strategy("grid", by, source, why, now).unwrap().unwrap();
         engine.kill_reading(now);
         let session = engine.open_session("binance", Mode::Live, 7, now).unwrap().unwrap();
         let mut desk = Self {

@@ -1,11 +1,11 @@
 //! Administration: each change is a record like everything else.
 
 use crate::gateway::Gateway;
-use ordergate_core::engine::NewKey;
+use ordergate_core::engine::{Changed, NewKey};
+use ordergate_core::limits::LimitKind;
 use ordergate_core::number::{Amount, NumberError, Price, Qty};
 use ordergate_core::record::InstrumentSet;
 use ordergate_core::refusal::Refusal;
-use ordergate_core::risk::Limits;
 use ordergate_core::terms::{KeyId, KillScope, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -84,6 +84,8 @@ impl Gateway {
             scopes: &scopes,
             rate_per_second,
             expires_at: expires_at_ns,
+            symbols: &[],
+            ip_allow: &[],
         };
         let (id, _) = self
             .command(|engine, now| engine.create_key(&key, now))?
@@ -133,13 +135,28 @@ impl Gateway {
         reason: &str,
     ) -> PyResult<Seq> {
         let amount = |name: &str, text: Option<&str>| text.map(|text| number(name, text, Amount::parse)).transpose();
-        let limits = Limits {
-            max_order_qty: amount("maxOrderQty", max_order_qty)?,
-            max_order_notional: amount("maxOrderNotional", max_order_notional)?,
-            max_open_orders,
-        };
-        self.command(|engine, now| engine.set_limits(account, limits, by, reason, now))?
-            .map_err(refused)
+        let limits = [
+            (
+                LimitKind::MaxOrderQty,
+                amount("maxOrderQty", max_order_qty)?.map(|most| most.0),
+            ),
+            (
+                LimitKind::MaxOrderNotional,
+                amount("maxOrderNotional", max_order_notional)?.map(|most| most.0),
+            ),
+            (LimitKind::MaxOpenOrders, max_open_orders.map(i128::from)),
+        ];
+        let (word, target) = account.map_or(("firm", ""), |account| ("account", account));
+        let scope = self.engine.state().limit_scope(word, target, None).map_err(refused)?;
+        let mut newest = 0;
+        for (kind, value) in limits {
+            let set = self.command(|engine, now| engine.set_limit(scope.clone(), kind, value, by, reason, now))?;
+            newest = match set.map_err(refused)? {
+                Changed::InForce(seq) | Changed::Waits(seq) => seq,
+                Changed::Same => newest,
+            };
+        }
+        Ok(newest)
     }
 
     /// JSON list of accounts with balances.

@@ -1,11 +1,11 @@
 //! An account: its balances and positions per mode, its orders, its request keys.
 
+use crate::addresses::{Network, peer_address};
 use crate::digest::Mix;
 use crate::number::Amount;
 use crate::order::Order;
 use crate::record::KeyCreated;
 use crate::requests::Requests;
-use crate::risk::Limits;
 use crate::terms::{AccountId, InstrumentId, Mode, Nanos, OrderId, Scope, Side};
 use crate::working::Working;
 use serde::{Deserialize, Serialize};
@@ -78,8 +78,6 @@ pub struct Account {
     pub name: String,
     /// When it was created.
     pub created_at: Nanos,
-    /// Its own limits; the firm's apply besides.
-    pub limits: Option<Limits>,
     pub(crate) balances: BTreeMap<(Mode, AssetId), Balance>,
     pub(crate) positions: BTreeMap<(Mode, InstrumentId), Position>,
     /// Its orders in memory.
@@ -148,6 +146,17 @@ pub struct Key {
     pub created_at: Nanos,
     /// When it was revoked.
     pub revoked_at: Option<Nanos>,
+    /// What its texts mean, so that a request only compares.
+    #[serde(skip)]
+    pub(crate) allowed: Allowed,
+}
+
+/// Where and for what a key may be used; empty is no restriction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Allowed {
+    pub networks: Vec<Network>,
+    /// Sorted.
+    pub instruments: Vec<InstrumentId>,
 }
 
 impl Key {
@@ -160,6 +169,23 @@ impl Key {
             Scope::CancelOnly => has(Scope::CancelOnly) || has(Scope::Trade),
             other => has(other),
         }
+    }
+
+    /// True when it may be used from this address; where there are networks, an unknown address is none of them.
+    #[must_use]
+    pub fn may_come_from(&self, peer: Option<&str>) -> bool {
+        let networks = &self.allowed.networks;
+        networks.is_empty()
+            || peer
+                .and_then(peer_address)
+                .is_some_and(|address| networks.iter().any(|network| network.contains(address)))
+    }
+
+    /// True when it may trade the instrument.
+    #[must_use]
+    pub fn may_trade(&self, instrument: InstrumentId) -> bool {
+        let instruments = &self.allowed.instruments;
+        instruments.is_empty() || instruments.binary_search(&instrument).is_ok()
     }
 
     /// True while it is accepted.

@@ -1,16 +1,18 @@
 //! Commands of operators: accounts, keys, instruments, limits. Records like everything else.
 
+use crate::addresses::Network;
 use crate::engine::{Decided, Engine};
 use crate::instrument::is_symbol;
 use crate::number::Amount;
-use crate::record::{AccountCreated, BalanceAdjusted, InstrumentSet, KeyCreated, KeyRevoked, LimitsSet, Record};
+use crate::record::{AccountCreated, BalanceAdjusted, InstrumentSet, KeyCreated, KeyRevoked, Record};
 use crate::refusal::{self, Refusal};
-use crate::risk::Limits;
 use crate::state::State;
 use crate::terms::{AccountId, KeyId, Mode, Nanos, Scope, Seq};
 
 const LONGEST_NAME: usize = 32;
 pub(crate) const LONGEST_TEXT: usize = 256;
+/// Most symbols, and most networks, of one key.
+const MOST_ALLOWED: usize = 64;
 
 /// A key to be created; only the hash of its token comes here.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,10 @@ pub struct NewKey<'a> {
     pub rate_per_second: u32,
     /// Journal time after which it is refused.
     pub expires_at: Option<Nanos>,
+    /// Symbols it may trade; empty is every symbol.
+    pub symbols: &'a [&'a str],
+    /// Networks it may be used from, in CIDR notation; empty is everywhere.
+    pub ip_allow: &'a [&'a str],
 }
 
 pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Refusal {
@@ -36,7 +42,7 @@ pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Refusal {
 }
 
 /// Text for people: not empty, no control characters, of bounded length.
-fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
+pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
     let good = !text.trim().is_empty() && text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control);
     good.then_some(()).ok_or_else(|| {
         invalid(
@@ -44,6 +50,29 @@ fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
             format!("must be 1 to {LONGEST_TEXT} bytes without control characters"),
         )
     })
+}
+
+fn check_allowed(state: &State, key: &NewKey<'_>) -> Result<(), Refusal> {
+    if key.symbols.len() > MOST_ALLOWED || key.ip_allow.len() > MOST_ALLOWED {
+        return Err(invalid(
+            "symbols",
+            format!("at most {MOST_ALLOWED} symbols and networks can be listed"),
+        ));
+    }
+    if let Some(symbol) = key
+        .symbols
+        .iter()
+        .find(|symbol| state.instrument_by_symbol(symbol).is_none())
+    {
+        return Err(invalid("symbols", format!("{symbol} is not an instrument")));
+    }
+    if let Some(network) = key.ip_allow.iter().find(|network| Network::parse(network).is_none()) {
+        return Err(invalid(
+            "ipAllow",
+            format!("{network} is not a network in CIDR notation"),
+        ));
+    }
+    Ok(())
 }
 
 fn is_account_name(name: &str) -> bool {
@@ -156,6 +185,7 @@ impl Engine {
             if key.scopes.is_empty() {
                 return Err(invalid("scopes", "must name at least one"));
             }
+            check_allowed(&self.state, key)?;
             if self.state.key_of(&key.token_sha256).is_some() {
                 return Err(invalid("token", "is known already"));
             }
@@ -168,6 +198,8 @@ impl Engine {
                 scopes: key.scopes.iter().fold(0, |bits, scope| bits | 1 << *scope as u8),
                 rate_per_second: key.rate_per_second,
                 expires_at: key.expires_at,
+                symbols: key.symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
+                ip_allow: key.ip_allow.iter().map(|network| (*network).to_owned()).collect(),
             }))
         });
         Ok(self.decide_and_commit(record, now)?.map(|seq| (id, seq)))
@@ -216,41 +248,4 @@ impl Engine {
         Ok(self.decide_and_commit(record, now)?.map(Some))
     }
 
-    /// Sets the limits of an account, or the firm's.
-    ///
-    /// # Errors
-    /// Refused for an unknown account, a negative limit, or bad texts.
-    pub fn set_limits(
-        &mut self,
-        account: Option<&str>,
-        limits: Limits,
-        by: &str,
-        reason: &str,
-        now: Nanos,
-    ) -> Decided<Seq> {
-        let negative = |amount: Option<Amount>| amount.is_some_and(Amount::is_negative);
-        let record = account
-            .map(|name| account_of(&self.state, name))
-            .transpose()
-            .and_then(|account| {
-                check_text("by", by)?;
-                check_text("reason", reason)?;
-                if limits.max_open_orders.is_some_and(|most| most > i32::MAX as u32) {
-                    return Err(invalid("maxOpenOrders", "must be at most 2147483647"));
-                }
-                if negative(limits.max_order_qty) || negative(limits.max_order_notional) {
-                    return Err(invalid("limits", "must not be negative"));
-                }
-                Ok(Record::LimitsSet(LimitsSet {
-                    account,
-                    version: self.state.limits_version().saturating_add(1),
-                    max_order_qty: limits.max_order_qty,
-                    max_order_notional: limits.max_order_notional,
-                    max_open_orders: limits.max_open_orders,
-                    by: by.to_owned(),
-                    reason: reason.to_owned(),
-                }))
-            });
-        self.decide_and_commit(record, now)
-    }
 }

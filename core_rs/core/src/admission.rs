@@ -12,7 +12,7 @@ use crate::refusal::{self, Refusal};
 use crate::render::{self, OrderView};
 use crate::request::{self, NewOrder};
 use crate::requests::QUOTA;
-use crate::risk::{self, Reference, RiskInputs};
+use crate::risk::{self, Limits, Reference, RiskInputs};
 use crate::state::Broken;
 use crate::terms::{Mode, Nanos, OrdStatus, OrderId, Seq, Side};
 
@@ -101,7 +101,8 @@ impl Engine {
             Ok(instrument) => instrument,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Err(refusal) = self.check_trading_state(account, &order, now) {
+        let state = self.check_trading_state(account, &order, now);
+        if let Err(refusal) = state.and_then(|()| self.check_rules(caller, account, instrument, &order, now)) {
             return Ok(Err(refusal));
         }
         let request = RequestKey {
@@ -221,13 +222,21 @@ impl Engine {
     ) -> (Record, u16, String) {
         let inputs = RiskInputs {
             instrument,
-            limits: self.state.limits(account),
+            limits: Limits::effective(
+                self.state.limit_sets(
+                    caller.account,
+                    order.strategy_id.as_deref(),
+                    caller.key,
+                    instrument.instrument,
+                ),
+                self.excused(&order),
+            ),
             free: self.state.free(account, order.mode, instrument.instrument, order.side),
             open_orders: account.open_orders(order.mode),
             reference,
         };
         let checked = risk::check(&order, &inputs);
-        let id = self.state.last_seq() + 1;
+        let (id, override_id) = (self.state.last_seq() + 1, order.override_id);
         let terms = terms_of(caller, instrument, order);
         let mut decision = Decision {
             limits_version: self.state.limits_version(),
@@ -235,6 +244,7 @@ impl Engine {
             reference_age_ns: reference.map(|reference| reference.age_ns),
             failed: Vec::new(),
             tightest: None,
+            override_id,
         };
         let mut answer = String::with_capacity(512);
         match checked {

@@ -98,6 +98,7 @@ fn decision(out: &mut String, decision: &Decision) {
     if let Some(tightest) = &decision.tightest {
         check(object.name("tightest"), tightest);
     }
+    object.maybe("overrideId", decision.override_id);
     object.close();
 }
 

@@ -18,8 +18,11 @@ use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
 pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
+pub use crate::approvals::{NewOverride, OVERRIDE_LONGEST_NS};
 pub use crate::flatten::NotFlat;
+pub use crate::limit_changes::{Changed, LOOSEN_PERCENT, MAX_REQUESTS, REQUEST_KEEP_NS, parse_kinds, parse_limit};
 pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
+pub use crate::trading_rules::Hours;
 
 /// Cancels and reads have rates of their own, this many times the key's: an order can always be withdrawn and looked at.
 const OTHER_RATE_FACTOR: u32 = 4;
@@ -97,6 +100,7 @@ pub struct Engine {
     pub(crate) duplicates: u64,
     /// Hashes of parked reports.
     pub(crate) parked_seen: BTreeSet<u64>,
+    pub(crate) loosen_percent: u32,
 }
 
 impl Engine {
@@ -121,6 +125,7 @@ impl Engine {
             dropped: 0,
             duplicates: 0,
             parked_seen: BTreeSet::new(),
+            loosen_percent: crate::limit_changes::LOOSEN_PERCENT,
         }
     }
 
@@ -227,15 +232,35 @@ impl Engine {
         }
     }
 
-    /// Authenticates a key and takes a place in its rate: orders, cancels and reads each have their own.
+    /// As [`Engine::authorize_from`], from an address that is not known: a key with networks is refused.
     ///
     /// # Errors
-    /// `unauthorized` for a key that is unknown, revoked or expired, `forbidden` without the scope, `rate_limited`.
+    /// See there.
     pub fn authorize(&mut self, token_sha256: &[u8; 32], needed: Scope, now: Nanos) -> Result<Caller, Refusal> {
+        self.authorize_from(token_sha256, needed, None, now)
+    }
+
+    /// Authenticates a key and takes a place in its rate: orders, cancels and reads each have their own. `peer` is the
+    /// other end of the connection as the server tells it; nothing is read from headers.
+    ///
+    /// # Errors
+    /// `unauthorized` for a key that is unknown, revoked or expired, `ip_not_allowed`, `forbidden` without the scope,
+    /// `rate_limited`.
+    pub fn authorize_from(
+        &mut self,
+        token_sha256: &[u8; 32],
+        needed: Scope,
+        peer: Option<&str>,
+        now: Nanos,
+    ) -> Result<Caller, Refusal> {
         let found = self.state.key_of(token_sha256).filter(|(_, key)| key.is_valid(now));
         let Some((id, key)) = found else {
             return Err(Refusal::new(refusal::UNAUTHORIZED, "The key is missing or not valid."));
         };
+        if !key.may_come_from(peer) {
+            let detail = "The key may not be used from this address.";
+            return Err(Refusal::new(refusal::IP_NOT_ALLOWED, detail));
+        }
         if !key.allows(needed) {
             let detail = format!("The key lacks the scope {needed}.");
             return Err(Refusal::new(refusal::FORBIDDEN, detail));

@@ -65,8 +65,8 @@ pub mod owners {
 macro_rules! limit_kinds {
     ($($byte:literal $name:ident => $text:literal, $unit:ident, $owners:expr, $symbol:literal : $doc:literal;)+) => {
         /// What can be limited.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "u8", into = "u8")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "u8")]
         #[repr(u8)]
         pub enum LimitKind { $(#[doc = $doc] $name = $byte),+ }
 
@@ -88,9 +88,24 @@ macro_rules! limit_kinds {
             /// Whether it may be narrowed to one symbol.
             #[must_use]
             pub const fn takes_symbol(self) -> bool { match self { $(Self::$name => $symbol),+ } }
+            /// A value of this kind as a decimal.
+            #[must_use]
+            pub fn value_text(self, value: i128) -> String {
+                crate::decimal::DecimalText::new(value, self.unit().places()).as_str().to_owned()
+            }
             /// One sentence for people.
             #[must_use]
             pub const fn describe(self) -> &'static str { match self { $(Self::$name => $doc),+ } }
+        }
+        impl Serialize for LimitKind {
+            /// The byte in the journal, the word in text for people.
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.serialize_str(self.as_str())
+                } else {
+                    serializer.serialize_u8(*self as u8)
+                }
+            }
         }
         impl From<LimitKind> for u8 { fn from(kind: LimitKind) -> Self { kind as Self } }
         impl TryFrom<u8> for LimitKind {
@@ -211,8 +226,92 @@ impl LimitSet {
     }
 }
 
-/// Every limit in force.
-pub type LimitTable = BTreeMap<LimitScope, LimitSet>;
+/// The limits of one owner, by instrument; the scope stands beside them, so that nobody has to put it together.
+type OwnLimits = BTreeMap<Option<InstrumentId>, (LimitScope, LimitSet)>;
+
+/// Every limit in force. An order finds what binds it by look-ups alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LimitTable {
+    firm: OwnLimits,
+    accounts: BTreeMap<AccountId, OwnLimits>,
+    strategies: BTreeMap<String, OwnLimits>,
+    keys: BTreeMap<KeyId, OwnLimits>,
+}
+
+impl LimitTable {
+    fn own(&self, owner: &Owner) -> Option<&OwnLimits> {
+        match owner {
+            Owner::Firm => Some(&self.firm),
+            Owner::Account(id) => self.accounts.get(id),
+            Owner::Strategy(name) => self.strategies.get(name),
+            Owner::Key(id) => self.keys.get(id),
+        }
+    }
+
+    /// The limits of exactly this scope.
+    #[must_use]
+    pub fn get(&self, scope: &LimitScope) -> Option<&LimitSet> {
+        self.own(&scope.owner)?.get(&scope.instrument).map(|(_, set)| set)
+    }
+
+    /// One limit of exactly this scope.
+    #[must_use]
+    pub fn limit(&self, scope: &LimitScope, kind: LimitKind) -> Option<i128> {
+        self.get(scope)?.get(kind)
+    }
+
+    /// Sets a limit or takes it away; the one before.
+    pub fn set(&mut self, scope: &LimitScope, kind: LimitKind, value: Option<i128>) -> Option<i128> {
+        let own = match &scope.owner {
+            Owner::Firm => &mut self.firm,
+            Owner::Account(id) => self.accounts.entry(*id).or_default(),
+            Owner::Strategy(name) => self.strategies.entry(name.clone()).or_default(),
+            Owner::Key(id) => self.keys.entry(*id).or_default(),
+        };
+        let (_, set) = own
+            .entry(scope.instrument)
+            .or_insert_with(|| (scope.clone(), LimitSet::default()));
+        let old = set.set(kind, value);
+        if set.is_empty() {
+            own.remove(&scope.instrument);
+        }
+        self.accounts.retain(|_, own| !own.is_empty());
+        self.strategies.retain(|_, own| !own.is_empty());
+        self.keys.retain(|_, own| !own.is_empty());
+        old
+    }
+
+    /// Every scope that binds such an order, the widest first: by at most eight look-ups, without an allocation.
+    pub fn binding(
+        &self,
+        account: AccountId,
+        strategy: Option<&str>,
+        key: KeyId,
+        instrument: InstrumentId,
+    ) -> impl Iterator<Item = (&LimitScope, &LimitSet)> {
+        let owners = [
+            Some(&self.firm),
+            self.accounts.get(&account),
+            strategy.and_then(|name| self.strategies.get(name)),
+            self.keys.get(&key),
+        ];
+        let places = [None, Some(instrument)];
+        owners
+            .into_iter()
+            .flatten()
+            .flat_map(move |own| places.into_iter().filter_map(|place| own.get(&place)))
+            .map(|(scope, set)| (scope, set))
+    }
+
+    /// Every scope with limits, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&LimitScope, &LimitSet)> {
+        std::iter::once(&self.firm)
+            .chain(self.accounts.values())
+            .chain(self.strategies.values())
+            .chain(self.keys.values())
+            .flat_map(|own| own.values().map(|(scope, set)| (scope, set)))
+    }
+}
 
 /// True when going from `old` to `new` allows more: a limit that is taken away allows everything.
 #[must_use]

@@ -1,13 +1,13 @@
 //! Reading the state: orders, balances, names.
 
-use crate::account::{Account, Key, index};
+use crate::account::{Account, Allowed, Key, index};
+use crate::addresses::Network;
 use crate::instrument::Instrument;
 use crate::number::Amount;
 use crate::order::{Order, client_id_hash};
-use crate::record::Terms;
+use crate::record::{KeyCreated, Terms};
 use crate::render::{BalanceView, OrderView, PositionView};
 use crate::requests::Request;
-use crate::risk::Limits;
 use crate::state::{Counters, Kill, Lane, State};
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId, Side};
 
@@ -212,6 +212,21 @@ impl State {
         self.keys.get(id as usize)
     }
 
+    /// What the texts of a key mean; `None` when one of them means nothing.
+    pub(crate) fn allowed(&self, key: &KeyCreated) -> Option<Allowed> {
+        let networks = key.ip_allow.iter().map(|text| Network::parse(text));
+        let instruments = key
+            .symbols
+            .iter()
+            .map(|symbol| self.instrument_ids.get(symbol).copied());
+        let mut instruments = instruments.collect::<Option<Vec<_>>>()?;
+        instruments.sort_unstable();
+        Some(Allowed {
+            networks: networks.collect::<Option<_>>()?,
+            instruments,
+        })
+    }
+
     /// The key whose token has this SHA-256.
     #[must_use]
     pub fn key_of(&self, token_sha256: &[u8; 32]) -> Option<(KeyId, &Key)> {
@@ -240,24 +255,6 @@ impl State {
     /// Every instrument, in order of first definition.
     pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
         self.listed.iter().map(|listed| &listed.instrument)
-    }
-
-    /// Limits in force for an account: the strictest of the firm's and its own.
-    #[must_use]
-    pub fn limits(&self, account: &Account) -> Limits {
-        Limits::effective(self.firm_limits.as_ref(), account.limits.as_ref())
-    }
-
-    /// The firm's own limits.
-    #[must_use]
-    pub const fn firm_limits(&self) -> Option<&Limits> {
-        self.firm_limits.as_ref()
-    }
-
-    /// Version of the limits in force; 0 before the first.
-    #[must_use]
-    pub const fn limits_version(&self) -> u32 {
-        self.limits_version
     }
 
     /// The kill of a scope, while it is killed.

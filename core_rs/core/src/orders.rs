@@ -20,6 +20,7 @@ impl State {
     pub(crate) fn accept(&mut self, body: &OrderAccepted) -> Result<Applied, Broken> {
         let hold = Hold::replayed(body.hold);
         self.counters.accepted += 1;
+        self.use_override(body.decision.override_id)?;
         self.enter(&body.terms, &body.request, |id, at, terms, key| {
             Order::accepted(id, at, terms, key, &hold)
         })

@@ -4,10 +4,12 @@
 //! appended, with defaults). A decoder exists for every `(kind, version)` ever shipped; an unknown kind is fatal.
 //! Golden bytes for each are in `tests/golden/`.
 
+use crate::limits::{LimitKind, LimitScope};
 use crate::number::{Amount, Price, Qty};
 use crate::order::Order;
 use crate::terms::{
-    AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, SessionId, Side, TimeInForce,
+    AccountId, ChangeOutcome, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, SessionId, Side,
+    StrategyStatus, TimeInForce,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,12 @@ pub struct KeyCreated {
     pub rate_per_second: u32,
     /// Journal time after which the key is refused.
     pub expires_at: Option<Nanos>,
+    /// Symbols it may trade; empty is every symbol.
+    #[serde(default)]
+    pub symbols: Vec<String>,
+    /// Networks it may be used from, in CIDR notation; empty is everywhere.
+    #[serde(default)]
+    pub ip_allow: Vec<String>,
 }
 
 /// A key is no longer accepted.
@@ -124,7 +132,7 @@ pub struct InstrumentSet {
     pub max_notional: Amount,
 }
 
-/// The limits of one account (the first set; scopes and versions of more kinds come as new records).
+/// Three limits of one account at once, as the first releases wrote them; now each change is a [`LimitChanged`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitsSet {
     /// Whose; `None` is the firm's default for every account.
@@ -138,6 +146,152 @@ pub struct LimitsSet {
     /// Most orders that may be open at once; `None` is no limit.
     pub max_open_orders: Option<u32>,
     /// Who set it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One limit changed, in force from here on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitChanged {
+    /// Where it applies.
+    pub scope: LimitScope,
+    /// What is limited.
+    pub kind: LimitKind,
+    /// In the unit of the kind; `None` takes the limit away.
+    pub value: Option<i128>,
+    /// Rises with each change of any limit.
+    pub version: u32,
+    /// Who asked for it.
+    pub by: String,
+    /// The second person, when one was needed.
+    pub approved_by: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A limit that somebody wants to change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitChange {
+    /// See [`LimitChanged::scope`].
+    pub scope: LimitScope,
+    /// See [`LimitChanged::kind`].
+    pub kind: LimitKind,
+    /// See [`LimitChanged::value`].
+    pub value: Option<i128>,
+}
+
+/// One order that somebody wants to let pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideAsked {
+    /// Whose order.
+    pub account: AccountId,
+    /// Only in this instrument.
+    pub instrument: Option<InstrumentId>,
+    /// The checks that need not pass.
+    pub kinds: Vec<LimitKind>,
+    /// How long it may be used once it is granted, in nanoseconds.
+    pub valid_for_ns: i64,
+}
+
+/// What a second person is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A limit is loosened.
+    Limit(LimitChange),
+    /// One order passes in spite of limits.
+    Override(OverrideAsked),
+}
+
+/// A change waits for a second person. Its id is this record's sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeRequested {
+    /// What.
+    pub change: Change,
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Journal time after which nobody can approve it any more.
+    pub expires_at: Nanos,
+}
+
+/// A change waits no longer. When it was approved, what it changed is a record of its own, just before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeClosed {
+    /// Sequence of the request.
+    pub request: Seq,
+    /// APPROVED, REJECTED or EXPIRED.
+    pub outcome: ChangeOutcome,
+    /// Who decided; `gateway` when it expired.
+    pub by: String,
+}
+
+/// One order may pass in spite of these limits: signed off, expiring, used once. Its id is the request's sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverrideGranted {
+    /// Sequence of the request.
+    pub request: Seq,
+    /// Whose order.
+    pub account: AccountId,
+    /// Only in this instrument.
+    pub instrument: Option<InstrumentId>,
+    /// The checks that need not pass.
+    pub kinds: Vec<LimitKind>,
+    /// Journal time after which it is worth nothing.
+    pub expires_at: Nanos,
+    /// Who asked.
+    pub by: String,
+    /// The second person.
+    pub approved_by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A strategy, new or with another status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StrategySet {
+    /// Its id: what orders carry as `strategyId`.
+    pub name: String,
+    /// Whose orders it places; never changes.
+    pub account: AccountId,
+    /// RUNNING or STOPPED.
+    pub status: StrategyStatus,
+    /// Who.
+    pub by: String,
+    /// Through what: `api`, `cli`, `kill`, `limit`.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// New orders in an instrument are refused, or no longer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestrictionSet {
+    /// Only for this account; `None` is everybody.
+    pub account: Option<AccountId>,
+    /// Which instrument.
+    pub instrument: InstrumentId,
+    /// True refuses new orders.
+    pub restricted: bool,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// When new orders are taken, by UTC wall time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleSet {
+    /// Only for this account; `None` is everybody.
+    pub account: Option<AccountId>,
+    /// Days on which trading begins: bit 0 is Monday.
+    pub weekdays: u8,
+    /// First minute of the day, 0 to 1,439.
+    pub from_minute: u16,
+    /// The minute when it ends, 1 to 1,440; not after `from_minute` means on the next day.
+    pub to_minute: u16,
+    /// Who.
     pub by: String,
     /// Why.
     pub reason: String,
@@ -209,6 +363,9 @@ pub struct Decision {
     pub failed: Vec<CheckResult>,
     /// The check with the least headroom, when accepted.
     pub tightest: Option<CheckResult>,
+    /// The override that the order named, used up when it was accepted.
+    #[serde(default)]
+    pub override_id: Option<Seq>,
 }
 
 /// The intent: an order passed every check. Its id is this record's sequence.
@@ -486,10 +643,17 @@ records! {
     13 KeyRevoked(KeyRevoked) => "KEY_REVOKED",
     14 InstrumentSet(InstrumentSet) => "INSTRUMENT_SET",
     15 LimitsSet(LimitsSet) => "LIMITS_SET",
+    16 LimitChanged(LimitChanged) => "LIMIT_CHANGED",
+    17 ChangeRequested(ChangeRequested) => "CHANGE_REQUESTED",
+    18 ChangeClosed(ChangeClosed) => "CHANGE_CLOSED",
+    19 OverrideGranted(OverrideGranted) => "OVERRIDE_GRANTED",
     20 KillOn(KillOn) => "KILL_ON",
     21 KillOff(KillOff) => "KILL_OFF",
     22 RedisBound(RedisBound) => "REDIS_BOUND",
+    24 StrategySet(StrategySet) => "STRATEGY_SET",
     25 HeartbeatSet(HeartbeatSet) => "HEARTBEAT_SET",
+    28 RestrictionSet(RestrictionSet) => "RESTRICTION_SET",
+    29 ScheduleSet(ScheduleSet) => "SCHEDULE_SET",
     30 SessionOpened(SessionOpened) => "SESSION_OPENED",
     40 OrderAccepted(OrderAccepted) => "ORDER_ACCEPTED",
     41 OrderDenied(OrderDenied) => "ORDER_DENIED",

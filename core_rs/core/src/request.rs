@@ -3,12 +3,13 @@
 use crate::instrument::is_symbol;
 use crate::number::{NumberError, Price, Qty, UNIT, parse_decimal};
 use crate::refusal::{self, FieldError, Refusal};
-use crate::terms::{Mode, OrdType, Side, TimeInForce};
+use crate::terms::{Mode, OrdType, Seq, Side, TimeInForce};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt;
+
+pub use crate::fingerprint::fingerprint;
 
 /// Longest `clientOrderId`.
 pub const MAX_CLIENT_ORDER_ID: usize = 36;
@@ -46,6 +47,8 @@ pub struct NewOrder {
     pub strategy_id: Option<String>,
     /// How long the order may wait to be sent, in milliseconds.
     pub valid_for_ms: Option<u32>,
+    /// The override that excuses the order from checks.
+    pub override_id: Option<Seq>,
 }
 
 /// Declares the members of the body: their place in [`Members::raw`] and their names on the wire.
@@ -68,6 +71,7 @@ macro_rules! members {
 members! {
     Symbol = "symbol", Side = "side", Type = "type", TimeInForce = "timeInForce", Quantity = "quantity", Price = "price",
     Mode = "mode", ClientOrderId = "clientOrderId", StrategyId = "strategyId", ValidForMs = "validForMs",
+    OverrideId = "overrideId",
 }
 
 /// The members as they stand in the body, and what is wrong with them so far.
@@ -255,6 +259,16 @@ fn valid_for_ms(raw: &str) -> Result<u32, Wrong> {
     }
 }
 
+/// An id as the API gives it: text, so that no client loses digits.
+fn override_id(raw: &str) -> Result<Seq, Wrong> {
+    let id = text(raw)?;
+    let plain = id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
+    match id.parse() {
+        Ok(id) if plain => Ok(id),
+        _ => wrong("must be the id of an override, as text"),
+    }
+}
+
 /// Decodes the body of `POST /api/v1/orders`.
 ///
 /// # Errors
@@ -286,6 +300,7 @@ pub fn decode_new_order(body: &[u8]) -> Result<NewOrder, Refusal> {
         )
     });
     let valid_for_ms = members.optional(Member::ValidForMs, valid_for_ms);
+    let override_id = members.optional(Member::OverrideId, override_id);
     match ord_type {
         Some(OrdType::Limit) if members.is_absent(Member::Price) => {
             members.wrong(Member::Price.name(), "is required for a LIMIT order");
@@ -317,6 +332,7 @@ pub fn decode_new_order(body: &[u8]) -> Result<NewOrder, Refusal> {
                 client_order_id,
                 strategy_id,
                 valid_for_ms,
+                override_id,
             })
         }
         _ => Err(Refusal::fields(refusal::INVALID_FIELD, members.errors)),
@@ -345,39 +361,6 @@ fn read_members(body: &[u8]) -> Result<Members<'_>, Refusal> {
             })
         })?;
     Ok(members)
-}
-
-/// First 16 bytes of SHA-256 over the decoded order: two spellings of the same order are the same request.
-#[must_use]
-pub fn fingerprint(order: &NewOrder) -> (u64, u64) {
-    // Positional; every part has a fixed size or its length before it, so no two orders share an encoding. Kept for
-    // 24 hours across restarts: another encoding needs another first line.
-    let mut hash = Sha256::new();
-    hash.update(b"ordergate new order 1\n");
-    hash.update([
-        order.mode as u8,
-        order.side as u8,
-        order.ord_type as u8,
-        order.time_in_force as u8,
-    ]);
-    hash.update(order.qty.0.to_be_bytes());
-    // A price is never zero, nor is a wait: zero says "none".
-    hash.update(order.price.unwrap_or_default().0.to_be_bytes());
-    hash.update(order.valid_for_ms.unwrap_or_default().to_be_bytes());
-    let texts = [
-        Some(&order.symbol),
-        order.client_order_id.as_ref(),
-        order.strategy_id.as_ref(),
-    ];
-    for text in texts {
-        // An id is never empty: length zero says "none". Lengths are at most 64.
-        let text = text.map(String::as_bytes).unwrap_or_default();
-        hash.update([text.len() as u8]);
-        hash.update(text);
-    }
-    let digest = hash.finalize();
-    let half = |bytes: &[u8]| bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-    (half(&digest[..8]), half(&digest[8..16]))
 }
 
 /// The value of the `Idempotency-Key` header: 1 to 255 printable ASCII characters, no space at either end.

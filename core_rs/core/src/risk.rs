@@ -2,11 +2,11 @@
 
 use crate::decimal::DecimalText;
 use crate::instrument::Instrument;
+use crate::limits::{LimitKind, LimitScope, LimitSet, owners};
 use crate::number::{Amount, Money, PLACES, Price, UNIT};
-use crate::record::{CheckResult, LimitsSet};
+use crate::record::CheckResult;
 use crate::request::NewOrder;
 use crate::terms::{OrdType, Side};
-use serde::{Deserialize, Serialize};
 
 /// The quantity of base is above the limit.
 pub const MAX_ORDER_QTY: &str = "MAX_ORDER_QTY";
@@ -27,7 +27,7 @@ pub const REFERENCE_MAX_AGE_NS: i64 = 2_000_000_000;
 pub const MARKET_BUY_PERCENT: i128 = 105;
 
 /// Limits in force; `None` is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Largest quantity of base in one order.
     pub max_order_qty: Option<Amount>,
@@ -37,32 +37,30 @@ pub struct Limits {
     pub max_open_orders: Option<u32>,
 }
 
-impl From<&LimitsSet> for Limits {
-    fn from(set: &LimitsSet) -> Self {
-        Self {
-            max_order_qty: set.max_order_qty,
-            max_order_notional: set.max_order_notional,
-            max_open_orders: set.max_open_orders,
+impl Limits {
+    /// Those of every scope that binds an order, but the excused kinds: the strictest wins, kind by kind. Open orders
+    /// are counted per account, so only the firm's and the account's limit everywhere can bind them.
+    #[must_use]
+    pub fn effective<'a>(sets: impl Iterator<Item = (&'a LimitScope, &'a LimitSet)>, excused: &[LimitKind]) -> Self {
+        let mut limits = Self::default();
+        for (scope, set) in sets {
+            let of = |kind| set.get(kind).filter(|_| !excused.contains(&kind));
+            limits.max_order_qty = strictest(limits.max_order_qty, of(LimitKind::MaxOrderQty).map(Amount));
+            limits.max_order_notional =
+                strictest(limits.max_order_notional, of(LimitKind::MaxOrderNotional).map(Amount));
+            if scope.instrument.is_none() && scope.owner.bit() & (owners::FIRM | owners::ACCOUNT) != 0 {
+                let most = of(LimitKind::MaxOpenOrders).map(|most| u32::try_from(most).unwrap_or(u32::MAX));
+                limits.max_open_orders = strictest(limits.max_open_orders, most);
+            }
         }
+        limits
     }
 }
 
-impl Limits {
-    /// Firm's and account's together: the strictest wins, field by field.
-    #[must_use]
-    pub fn effective(firm: Option<&Self>, account: Option<&Self>) -> Self {
-        fn strictest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-            match (one, other) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            }
-        }
-        let (firm, account) = (firm.copied().unwrap_or_default(), account.copied().unwrap_or_default());
-        Self {
-            max_order_qty: strictest(firm.max_order_qty, account.max_order_qty),
-            max_order_notional: strictest(firm.max_order_notional, account.max_order_notional),
-            max_open_orders: strictest(firm.max_open_orders, account.max_open_orders),
-        }
+fn strictest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

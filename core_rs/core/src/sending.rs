@@ -174,6 +174,7 @@ impl Engine {
             }
             self.start_waiting(*mode, now)?;
         }
+        self.expire_requests(now)?;
         // A crash may have come between an order's return and its trades.
         let returned = self.state.late_orders().find(|id| self.state.order(*id).is_some());
         if let Some(order) = returned {

@@ -7,7 +7,7 @@ use crate::instrument::Instrument;
 use crate::order::Order;
 use crate::record::{FOLD_VERSION, LateFill};
 use crate::requests::{Expiry, Request};
-use crate::risk::Limits;
+use crate::rules::{Rules, RulesImage};
 use crate::state::{Clocks, Counters, Kill, Lane, Listed, State};
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq};
 use serde::{Deserialize, Serialize, Serializer};
@@ -39,8 +39,7 @@ struct Image {
     counters: Counters,
     assets: Vec<String>,
     instruments: Vec<Instrument>,
-    firm_limits: Option<Limits>,
-    limits_version: u32,
+    rules: RulesImage,
     kills: Vec<(KillScope, String, Kill)>,
     lanes: Vec<Lane>,
     keys: Vec<Key>,
@@ -61,7 +60,6 @@ struct Image {
 struct AccountImage {
     name: String,
     created_at: Nanos,
-    limits: Option<Limits>,
     balances: Vec<(Mode, AssetId, Balance)>,
     positions: Vec<(Mode, InstrumentId, Position)>,
 }
@@ -97,7 +95,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
         return Err(SnapshotError::Version(image.fold_version));
     }
     let (hash, expiries) = (image.hash, std::mem::take(&mut image.expiries));
-    let mut state = tables_of(image);
+    let mut state = tables_of(image)?;
     for order in orders {
         restore_order(&mut state, order)?;
     }
@@ -115,7 +113,6 @@ fn image_of(state: &State) -> Image {
     let accounts = state.accounts.iter().map(|account| AccountImage {
         name: account.name.clone(),
         created_at: account.created_at,
-        limits: account.limits,
         balances: account
             .balances
             .iter()
@@ -147,8 +144,7 @@ fn image_of(state: &State) -> Image {
         counters: state.counters,
         assets: state.assets.clone(),
         instruments: state.instruments().cloned().collect(),
-        firm_limits: state.firm_limits,
-        limits_version: state.limits_version,
+        rules: state.rules.image(),
         kills: state
             .kills()
             .map(|(scope, target, kill)| (scope, target.to_owned(), kill.clone()))
@@ -168,14 +164,13 @@ fn image_of(state: &State) -> Image {
 }
 
 /// A state with everything but orders and request keys.
-fn tables_of(image: Image) -> State {
+fn tables_of(image: Image) -> Result<State, SnapshotError> {
     let mut state = State {
         last_seq: image.last_seq,
         last_ts: image.last_ts,
         clocks: image.clocks,
         counters: image.counters,
-        firm_limits: image.firm_limits,
-        limits_version: image.limits_version,
+        rules: Rules::of(image.rules),
         key_ids: image
             .keys
             .iter()
@@ -206,6 +201,12 @@ fn tables_of(image: Image) -> State {
             quote,
         });
     }
+    for id in 0..state.keys.len() {
+        let Some(allowed) = state.allowed(&state.keys[id].created) else {
+            return Err(SnapshotError::Format(format!("key {id} has a bad symbol or network")));
+        };
+        state.keys[id].allowed = allowed;
+    }
     for (scope, target, kill) in image.kills {
         state.kills.entry(scope).or_default().insert(target, kill);
     }
@@ -225,7 +226,6 @@ fn tables_of(image: Image) -> State {
             id,
             name: account.name,
             created_at: account.created_at,
-            limits: account.limits,
             balances: account
                 .balances
                 .into_iter()
@@ -239,7 +239,7 @@ fn tables_of(image: Image) -> State {
             ..Account::default()
         });
     }
-    state
+    Ok(state)
 }
 
 fn restore_order(state: &mut State, mut order: Box<Order>) -> Result<(), SnapshotError> {

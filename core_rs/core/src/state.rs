@@ -11,11 +11,11 @@ use crate::lifecycle::{Change, Event};
 use crate::number::Amount;
 use crate::order::Order;
 use crate::record::{
-    AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, LimitsSet, Record, SessionOpened,
+    AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, Record, SessionOpened,
 };
 use crate::requests::Expiry;
 use crate::retention::Retention;
-use crate::risk::Limits;
+use crate::rules::Rules;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -126,8 +126,7 @@ pub struct State {
     pub(crate) asset_ids: BTreeMap<String, AssetId>,
     pub(crate) listed: Vec<Listed>,
     pub(crate) instrument_ids: BTreeMap<String, InstrumentId>,
-    pub(crate) firm_limits: Option<Limits>,
-    pub(crate) limits_version: u32,
+    pub(crate) rules: Rules,
     pub(crate) kills: BTreeMap<KillScope, BTreeMap<String, Kill>>,
     pub(crate) heartbeats: BTreeMap<(KillScope, String), Heartbeat>,
     pub(crate) lanes: BTreeMap<String, Lane>,
@@ -183,7 +182,14 @@ impl State {
                 None => return Broken::at(seq, format_args!("unknown key {}", body.key)),
             },
             Record::InstrumentSet(body) => self.list(body)?,
-            Record::LimitsSet(body) => self.limit(body)?,
+            Record::LimitsSet(body) => self.fold_limits_set(body)?,
+            Record::LimitChanged(body) => self.fold_limit_changed(body)?,
+            Record::ChangeRequested(body) => self.fold_change_requested(body),
+            Record::ChangeClosed(body) => self.fold_change_closed(body)?,
+            Record::OverrideGranted(body) => self.fold_override_granted(body),
+            Record::StrategySet(body) => self.fold_strategy_set(body)?,
+            Record::RestrictionSet(body) => self.fold_restriction_set(body),
+            Record::ScheduleSet(body) => self.fold_schedule_set(body),
             Record::KillOn(body) => self.kill_on(body),
             Record::KillOff(body) => self.kill_off(body),
             Record::HeartbeatSet(body) => self.set_heartbeat(body)?,
@@ -279,10 +285,17 @@ impl State {
             return Broken::at(self.last_seq, format_args!("key {} is out of turn", body.key));
         }
         self.key_ids.insert(body.token_sha256, body.key);
+        let Some(allowed) = self.allowed(body) else {
+            return Broken::at(
+                self.last_seq,
+                format_args!("key {} has a bad symbol or network", body.key),
+            );
+        };
         self.keys.push(Key {
             created: body.clone(),
             created_at: self.last_ts,
             revoked_at: None,
+            allowed,
         });
         Ok(())
     }
@@ -308,22 +321,6 @@ impl State {
             self.listed.push(listed);
         } else {
             self.listed[place] = listed;
-        }
-        Ok(())
-    }
-
-    fn limit(&mut self, body: &LimitsSet) -> Result<(), Broken> {
-        if body.version <= self.limits_version {
-            return Broken::at(self.last_seq, format_args!("limits version {} again", body.version));
-        }
-        self.limits_version = body.version;
-        let limits = Some(Limits::from(body));
-        match body.account {
-            None => self.firm_limits = limits,
-            Some(id) => match self.accounts.get_mut(id as usize) {
-                Some(account) => account.limits = limits,
-                None => return Broken::at(self.last_seq, format_args!("unknown account {id}")),
-            },
         }
         Ok(())
     }

@@ -2,8 +2,6 @@
 
 use crate::digest::Mix;
 use crate::instrument::Instrument;
-use crate::number::Amount;
-use crate::risk::Limits;
 use crate::state::State;
 
 impl State {
@@ -32,9 +30,9 @@ impl State {
             mix = mix.word(count);
         }
         mix = self.retention.mix(mix);
-        mix = mix_limits(mix.word(self.limits_version.into()), self.firm_limits.as_ref());
+        mix = self.rules.mix(mix);
         for account in &self.accounts {
-            mix = mix_limits(mix.text(&account.name).int(account.created_at), account.limits.as_ref());
+            mix = mix.text(&account.name).int(account.created_at);
             mix = mix
                 .word(account.orders.len() as u64)
                 .word(account.requests.len() as u64);
@@ -51,6 +49,9 @@ impl State {
                 .int(key.created_at)
                 .maybe(key.revoked_at);
             mix = mix.text(&key.created.owner).text(&key.created.name);
+            for text in key.created.symbols.iter().chain(&key.created.ip_allow) {
+                mix = mix.text(text);
+            }
         }
         for asset in &self.assets {
             mix = mix.text(asset);
@@ -81,16 +82,6 @@ impl State {
         }
         self.digest.value().wrapping_add(mix.finish())
     }
-}
-
-fn mix_limits(mix: Mix, limits: Option<&Limits>) -> Mix {
-    let Some(limits) = limits else { return mix.word(0) };
-    let wide = |mix: Mix, amount: Option<Amount>| match amount {
-        Some(amount) => mix.word(1).wide(amount.0),
-        None => mix.word(0),
-    };
-    let mix = wide(wide(mix.word(1), limits.max_order_qty), limits.max_order_notional);
-    mix.maybe(limits.max_open_orders.map(i64::from))
 }
 
 fn mix_instrument(mix: Mix, instrument: &Instrument) -> Mix {

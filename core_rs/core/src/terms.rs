@@ -95,3 +95,9 @@ vocabulary!(
 vocabulary!(
     /// What a kill stops.
     KillScope { Global = 1 => "global", Account = 2 => "account", Strategy = 3 => "strategy", Symbol = 4 => "symbol" });
+vocabulary!(
+    /// Whether a strategy may place orders.
+    StrategyStatus { Running = 1 => "RUNNING", Stopped = 2 => "STOPPED" });
+vocabulary!(
+    /// What became of a change that needed a second person.
+    ChangeOutcome { Approved = 1 => "APPROVED", Rejected = 2 => "REJECTED", Expired = 3 => "EXPIRED" });

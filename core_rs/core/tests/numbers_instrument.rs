@@ -55,6 +55,7 @@ fn order(side: Side, quantity: &str, limit: Option<&str>) -> NewOrder {
         client_order_id: None,
         strategy_id: None,
         valid_for_ms: None,
+        override_id: None,
     }
 }
 

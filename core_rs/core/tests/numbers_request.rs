@@ -69,6 +69,7 @@ fn a_limit_order() {
         client_order_id: None,
         strategy_id: None,
         valid_for_ms: None,
+        override_id: None,
     };
     assert_eq!(order, expected);
 }

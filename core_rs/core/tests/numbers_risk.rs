@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ordergate_core::instrument::Instrument;
+use ordergate_core::limits::{LimitKind, LimitScope, LimitTable, Owner};
 use ordergate_core::number::{Amount, Price, Qty};
-use ordergate_core::record::{CheckResult, LimitsSet};
+use ordergate_core::record::CheckResult;
 use ordergate_core::request::NewOrder;
 use ordergate_core::risk::{Approved, Hold, Limits, Reference, RiskInputs, check};
 use ordergate_core::terms::{Mode, OrdType, Side, TimeInForce};
@@ -57,31 +58,53 @@ fn order(side: Side, quantity: &str, limit: Option<&str>) -> NewOrder {
         client_order_id: None,
         strategy_id: None,
         valid_for_ms: None,
+        override_id: None,
     }
 }
 
 #[test]
-fn the_strictest_limit_wins_field_by_field() {
-    let set = |qty: Option<&str>, notional: Option<&str>, open| {
-        Limits::from(&LimitsSet {
-            account: None,
-            version: 1,
-            max_order_qty: qty.map(amount),
-            max_order_notional: notional.map(amount),
-            max_open_orders: open,
-            by: String::new(),
-            reason: String::new(),
-        })
+fn the_strictest_limit_wins_kind_by_kind() {
+    let scope = |owner, instrument| LimitScope { owner, instrument };
+    let mut table = LimitTable::default();
+    for (scope, kind, value) in [
+        (scope(Owner::Firm, None), LimitKind::MaxOrderQty, 10),
+        (scope(Owner::Firm, None), LimitKind::MaxOrderNotional, 1_000),
+        (scope(Owner::Account(1), None), LimitKind::MaxOrderNotional, 900),
+        (scope(Owner::Account(1), None), LimitKind::MaxOpenOrders, 3),
+        (scope(Owner::Account(1), Some(2)), LimitKind::MaxOrderQty, 8),
+        (
+            scope(Owner::Strategy("grid".into()), Some(2)),
+            LimitKind::MaxOrderQty,
+            7,
+        ),
+        (scope(Owner::Strategy("grid".into()), None), LimitKind::MaxOpenOrders, 1),
+        (scope(Owner::Key(5), None), LimitKind::MaxOrderNotional, 4),
+    ] {
+        table.set(&scope, kind, Some(value));
+    }
+    let effective = |account, strategy, key, instrument, excused: &[LimitKind]| {
+        let limits = Limits::effective(table.binding(account, strategy, key, instrument), excused);
+        let (qty, notional) = (limits.max_order_qty, limits.max_order_notional);
+        (
+            qty.map(|qty| qty.0),
+            notional.map(|most| most.0),
+            limits.max_open_orders,
+        )
     };
-    let firm = set(Some("10"), Some("1000"), None);
-    let account = set(Some("20"), Some("500"), Some(3));
+    assert_eq!(effective(0, None, 0, 2, &[]), (Some(10), Some(1_000), None));
+    assert_eq!(effective(1, None, 0, 3, &[]), (Some(10), Some(900), Some(3)));
+    assert_eq!(effective(1, Some("grid"), 5, 2, &[]), (Some(7), Some(4), Some(3)));
     assert_eq!(
-        Limits::effective(Some(&firm), Some(&account)),
-        set(Some("10"), Some("500"), Some(3))
+        effective(
+            1,
+            Some("grid"),
+            5,
+            2,
+            &[LimitKind::MaxOrderQty, LimitKind::MaxOpenOrders]
+        ),
+        (None, Some(4), None)
     );
-    assert_eq!(Limits::effective(Some(&firm), None), firm);
-    assert_eq!(Limits::effective(None, Some(&account)), account);
-    assert_eq!(Limits::effective(None, None), Limits::default());
+    assert!(table.binding(1, Some("grid"), 5, 2).count() <= 8);
 }
 
 fn limits() -> Limits {

@@ -144,6 +144,8 @@ fn order_in(row: Row) -> Fold {
         scopes: 2,
         rate_per_second: 0,
         expires_at: None,
+        symbols: vec![],
+        ip_allow: vec![],
     }));
     fold.apply(&Record::InstrumentSet(crate::support::instrument("BTCUSDT", "BTC")));
     fold.apply(&Record::SessionOpened(SessionOpened {
@@ -159,6 +161,7 @@ fn order_in(row: Row) -> Fold {
         reference_age_ns: None,
         failed: vec![],
         tightest: None,
+        override_id: None,
     };
     let answer = String::from("{}");
     if row == Row::Denied {

@@ -2,10 +2,10 @@
 
 use crate::support::*;
 use ordergate_core::engine::Submitted;
+use ordergate_core::limits::LimitKind;
 use ordergate_core::number::Amount;
 use ordergate_core::record::Record;
 use ordergate_core::report::{OrderReport, Report};
-use ordergate_core::risk::Limits;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
 use ordergate_core::terms::{KillScope, Mode, OrdStatus, RejectedBy};
@@ -137,15 +137,12 @@ fn refusals_come_in_the_agreed_order_and_change_nothing() {
 #[test]
 fn a_failed_risk_check_is_stored_as_a_rejected_order_and_repeated() {
     let (mut world, ..) = World::connected();
-    let limits = Limits {
-        max_order_qty: Some(Amount::parse("10").unwrap()),
-        ..Limits::default()
-    };
-    world
-        .engine
-        .set_limits(Some("desk"), limits, "ann", "test", world.now)
-        .unwrap()
-        .unwrap();
+    world.set_limit(
+        "account",
+        "desk",
+        LimitKind::MaxOrderQty,
+        Amount::parse("10").unwrap().0,
+    );
     world.collect();
     let caller = world.caller(0);
     let body = limit(Mode::Paper, "BUY", "11", "100000");

@@ -1,16 +1,19 @@
 //! Golden bytes: what earlier builds wrote must be read for ever, and what this one writes must not change unnoticed.
 
 use crate::support::{START, World, cause, limit};
+use ordergate_core::limits::{LimitKind, LimitScope, Owner};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::order::Order;
 use ordergate_core::record::*;
 use ordergate_core::report::OrderReport;
 use ordergate_core::retention;
 use ordergate_core::snapshot;
-use ordergate_core::terms::{KillScope, Mode, OrdType, Side, TimeInForce};
+use ordergate_core::terms::{ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce};
 use std::fmt::Write as _;
 
 const RECORDS: &str = include_str!("../golden/records.txt");
+/// Bodies with fewer fields, each as a release wrote it.
+const EARLIER: &str = include_str!("../golden/earlier.txt");
 const SNAPSHOT: &str = include_str!("../golden/snapshot.txt");
 
 fn hex(bytes: &[u8]) -> String {
@@ -25,6 +28,10 @@ fn unhex(text: &str) -> Vec<u8> {
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
+}
+
+const fn scope(owner: Owner, instrument: Option<InstrumentId>) -> LimitScope {
+    LimitScope { owner, instrument }
 }
 
 fn event() -> OrderEvent {
@@ -70,6 +77,7 @@ fn decision(failed: Vec<CheckResult>) -> Decision {
         reference_age_ns: Some(-1),
         failed,
         tightest,
+        override_id: Some(70_000),
     }
 }
 
@@ -155,6 +163,8 @@ fn samples() -> Vec<Record> {
             scopes: 6,
             rate_per_second: 100,
             expires_at: None,
+            symbols: vec!["BTCUSDT".into()],
+            ip_allow: vec!["10.0.0.0/8".into()],
         }),
         Record::KeyRevoked(KeyRevoked { key: 2 }),
         Record::InstrumentSet(crate::support::instrument("BTCUSDT", "BTC")),
@@ -166,6 +176,40 @@ fn samples() -> Vec<Record> {
             max_open_orders: Some(50),
             by: "ann".into(),
             reason: "start".into(),
+        }),
+        Record::LimitChanged(LimitChanged {
+            scope: scope(Owner::Strategy("grid".into()), Some(3)),
+            kind: LimitKind::MaxLongPosition,
+            value: Some(1 << 90),
+            version: 5,
+            by: "ann".into(),
+            approved_by: Some("bob".into()),
+            reason: "more".into(),
+        }),
+        Record::ChangeRequested(ChangeRequested {
+            change: Change::Limit(LimitChange {
+                scope: scope(Owner::Key(2), None),
+                kind: LimitKind::MaxOrderNotional,
+                value: None,
+            }),
+            by: "ann".into(),
+            reason: "no more".into(),
+            expires_at: START,
+        }),
+        Record::ChangeClosed(ChangeClosed {
+            request: 70_000,
+            outcome: ChangeOutcome::Expired,
+            by: "gateway".into(),
+        }),
+        Record::OverrideGranted(OverrideGranted {
+            request: 70_001,
+            account: 1,
+            instrument: Some(3),
+            kinds: vec![LimitKind::MaxOrderQty, LimitKind::CollarUp],
+            expires_at: START,
+            by: "ann".into(),
+            approved_by: "bob".into(),
+            reason: "once".into(),
         }),
         Record::KillOn(KillOn {
             scope: KillScope::Global,
@@ -184,6 +228,29 @@ fn samples() -> Vec<Record> {
             target: "grid".into(),
             timeout_ms: 5_000,
             key: 2,
+        }),
+        Record::StrategySet(StrategySet {
+            name: "grid".into(),
+            account: 1,
+            status: StrategyStatus::Stopped,
+            by: "ann".into(),
+            source: "kill".into(),
+            reason: "stop".into(),
+        }),
+        Record::RestrictionSet(RestrictionSet {
+            account: None,
+            instrument: 3,
+            restricted: true,
+            by: "ann".into(),
+            reason: "delisting".into(),
+        }),
+        Record::ScheduleSet(ScheduleSet {
+            account: Some(1),
+            weekdays: 31,
+            from_minute: 480,
+            to_minute: 1_440,
+            by: "ann".into(),
+            reason: "hours".into(),
         }),
         Record::SessionOpened(SessionOpened {
             venue: "paper".into(),
@@ -288,6 +355,23 @@ fn every_record_is_written_and_read_as_ever() {
 }
 
 #[test]
+fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
+    for line in EARLIER.lines() {
+        let [kind, version, name, body] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let record = Record::decode(kind.parse().unwrap(), version.parse().unwrap(), &unhex(body)).unwrap();
+        assert_eq!(record.name(), name);
+        match record {
+            Record::KeyCreated(key) => assert!(key.symbols.is_empty() && key.ip_allow.is_empty()),
+            Record::OrderAccepted(order) => assert_eq!(order.decision.override_id, None),
+            Record::OrderDenied(order) => assert_eq!(order.decision.override_id, None),
+            other => panic!("{other:?} has not changed"),
+        }
+    }
+}
+
+#[test]
 fn an_unknown_kind_or_version_is_refused() {
     assert!(matches!(
         Record::decode(200, 1, &[]),
@@ -302,6 +386,7 @@ fn an_unknown_kind_or_version_is_refused() {
 
 fn world() -> World {
     let (mut world, paper, live) = World::connected();
+    world.run_strategy("grid");
     let body = limit(Mode::Paper, "BUY", "2", "50").replace('{', r#"{"clientOrderId":"mine","strategyId":"grid","#);
     let order = world.place(&body);
     world.report(paper, order, OrderReport::Ack { venue_order_id: "v1" });
@@ -373,6 +458,7 @@ fn for_people_a_body_is_json_with_decimals_words_and_hex() {
             reference_age_ns: None,
             failed: vec![check()],
             tightest: None,
+            override_id: None,
         },
         answer_status: 201,
         answer: "{}".into(),
@@ -397,6 +483,8 @@ fn for_people_a_body_is_json_with_decimals_words_and_hex() {
         scopes: 3,
         rate_per_second: 1,
         expires_at: None,
+        symbols: vec![],
+        ip_allow: vec![],
     }));
     assert!(
         key.contains(&format!(r#""token_sha256":"{}""#, "a7".repeat(32))),

@@ -5,7 +5,6 @@ use ordergate_core::engine::NewKey;
 use ordergate_core::number::Amount;
 use ordergate_core::record::KillOff;
 use ordergate_core::report::OrderReport;
-use ordergate_core::risk::Limits;
 use ordergate_core::terms::{KillScope, Mode, OrdStatus, Scope};
 
 #[test]
@@ -24,6 +23,7 @@ fn a_kill_ends_unsent_orders_of_its_scope_and_blocks_new_ones() {
     let mut world = World::new();
     let with = |what: &str| limit(Mode::Paper, "BUY", "1", "50").replace("{", &format!("{{{what},"));
     let plain = world.buy(Mode::Paper, "1", "50");
+    world.run_strategy("grid");
     let strategy = world.place(&with(r#""strategyId":"grid""#));
     let eth = world.place(&limit(Mode::Paper, "BUY", "1", "50").replace("BTC", "ETH"));
     let killed = |world: &World| -> Vec<bool> {
@@ -94,6 +94,8 @@ fn keys_expire_are_revoked_have_scopes_and_rates_of_their_own() {
             scopes,
             rate_per_second,
             expires_at,
+            symbols: &[],
+            ip_allow: &[],
         };
         world.engine.create_key(&key, now).unwrap().unwrap().0
     };
@@ -192,14 +194,6 @@ fn administration_refuses_what_is_wrong_and_journals_only_changes() {
         "invalid_parameter"
     );
     assert_eq!(code(engine.revoke_key(77, now).unwrap()), "not_found");
-    assert_eq!(
-        code(
-            engine
-                .set_limits(Some("no"), Limits::default(), "ann", "x", now)
-                .unwrap()
-        ),
-        "not_found"
-    );
     assert_eq!(world.engine.state().digest(), digest);
     let mut halted = instrument("BTCUSDT", "BTC");
     halted.status = "HALT".into();

@@ -1,6 +1,7 @@
 //! A small world to test in: two accounts with money, two instruments, two venues.
 
-use ordergate_core::engine::{Caller, CancelAnswer, Emitted, Engine, NewKey, Submitted};
+use ordergate_core::engine::{Caller, CancelAnswer, Changed, Emitted, Engine, NewKey, Submitted};
+use ordergate_core::limits::LimitKind;
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::order::Order;
 use ordergate_core::record::{InstrumentSet, Record};
@@ -85,6 +86,8 @@ impl World {
                 scopes: &scopes,
                 rate_per_second,
                 expires_at,
+                symbols: &[],
+                ip_allow: &[],
             };
             engine.create_key(&key, now).unwrap().unwrap();
         }
@@ -99,6 +102,27 @@ impl World {
         let paper = world.connect("paper", Mode::Paper);
         let live = world.connect("binance", Mode::Live);
         (world, paper, live)
+    }
+
+    /// Creates a strategy of the first account and starts it.
+    pub fn run_strategy(&mut self, name: &str) {
+        let (engine, now) = (&mut self.engine, self.now);
+        engine
+            .create_strategy(name, "desk", "ann", "cli", "test", now)
+            .unwrap()
+            .unwrap();
+        engine.start_strategy(name, "ann", "cli", "test", now).unwrap().unwrap();
+    }
+
+    /// Sets a limit that needs nobody else.
+    pub fn set_limit(&mut self, scope: &str, target: &str, kind: LimitKind, value: i128) {
+        let scope = self.engine.state().limit_scope(scope, target, None).unwrap();
+        let changed = self
+            .engine
+            .set_limit(scope, kind, Some(value), "ann", "test", self.now)
+            .unwrap()
+            .unwrap();
+        assert!(matches!(changed, Changed::InForce(_)), "{changed:?}");
     }
 
     pub fn collect(&mut self) -> Vec<Record> {

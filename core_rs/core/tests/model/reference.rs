@@ -71,6 +71,8 @@ pub struct Model {
     pub firm_limits: Limits,
     pub limits: [Limits; 2],
     pub halted: [bool; 2],
+    /// The one strategy, of the first account, may place orders.
+    pub running: bool,
     pub kills: BTreeMap<(KillScope, String), u8>,
     // What a restart forgets:
     pub sessions: BTreeMap<Mode, SessionId>,
@@ -202,6 +204,9 @@ impl Model {
         }
         if request.mode == Mode::Live && !self.sessions.contains_key(&Mode::Live) {
             return refused("venue_unavailable");
+        }
+        if request.strategy.is_some() && !(account == 0 && self.running) {
+            return refused("strategy_not_running");
         }
         Ok(())
     }
@@ -425,6 +430,9 @@ impl Model {
 
     /// Unsent orders of the scope end at once; from level 2 on, the others are canceled by the next tick.
     fn enforce(&mut self, scope: KillScope, target: &str, level: u8) {
+        if self.covers_strategy(scope, target) {
+            self.running = false;
+        }
         for order in self.orders.values_mut() {
             let hit = match scope {
                 KillScope::Global => true,
@@ -439,6 +447,21 @@ impl Model {
                 self.sweep.insert(order.id);
             }
         }
+    }
+
+    fn covers_strategy(&self, scope: KillScope, target: &str) -> bool {
+        match scope {
+            KillScope::Global => true,
+            KillScope::Account => target == ACCOUNTS[0],
+            KillScope::Strategy => target == "grid",
+            KillScope::Symbol => false,
+        }
+    }
+
+    /// Whether a start of the strategy is refused.
+    pub fn strategy_is_killed(&self) -> bool {
+        let mut kills = self.kills.keys();
+        kills.any(|(scope, target)| self.covers_strategy(*scope, target))
     }
 
     /// What was not journaled is gone.

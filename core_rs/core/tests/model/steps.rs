@@ -81,6 +81,10 @@ pub enum Step {
         notional: Option<i128>,
         open: Option<u32>,
     },
+    /// The strategy is started or stopped.
+    Strategy {
+        run: bool,
+    },
     Halt {
         instrument: usize,
         halted: bool,
@@ -235,6 +239,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => (0..4_u8).prop_map(|scope| Step::Unkill { scope }),
         1 => (proptest::option::of(account.clone()), some(1..60), some(1..3_000), proptest::option::of(0..8_u32))
             .prop_map(|(account, qty, notional, open)| Step::Limit { account, qty, notional, open }),
+        3 => proptest::bool::weighted(0.8).prop_map(|run| Step::Strategy { run }),
         1 => (0..2_usize, proptest::bool::weighted(0.3))
             .prop_map(|(instrument, halted)| Step::Halt { instrument, halted }),
         2 => (account, mode(), select(&["USDT", "BTC", "ETH"][..]), -40..60_i128)

@@ -6,9 +6,11 @@ use crate::picture::{Picture, Seen};
 use crate::reference::*;
 use crate::steps::{Speaker, Spelling, Step, scope_of};
 use crate::words::{self, Figures, text};
-use ordergate_core::engine::{Caller, Emitted, Engine, NewKey, Submitted};
+use ordergate_core::engine::{Caller, Changed, Emitted, Engine, NewKey, Submitted};
+use ordergate_core::limits::{LimitKind, LimitScope, Owner};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{InstrumentSet, KillOff, KillOn, Record};
+use ordergate_core::refusal::Refusal;
 use ordergate_core::report::Report;
 use ordergate_core::retention::KEEP_ENDED_NS;
 use ordergate_core::risk;
@@ -110,6 +112,8 @@ impl World {
                 scopes,
                 rate_per_second,
                 expires_at,
+                symbols: &[],
+                ip_allow: &[],
             };
             world.both(|engine| engine.create_key(&key, START).unwrap().unwrap());
             for mode in Mode::ALL {
@@ -118,6 +122,15 @@ impl World {
                 }
             }
         }
+        world.both(|engine| {
+            let (by, source, why) = ("ann", "cli", "test");
+            engine
+                .create_strategy("grid", ACCOUNTS[0], by, source, why, START)
+                .unwrap()
+                .unwrap();
+            engine.start_strategy("grid", by, source, why, START).unwrap().unwrap()
+        });
+        world.model.running = true;
         world.read();
         for mode in [Mode::Paper, Mode::Live] {
             world.connect(mode);
@@ -364,6 +377,59 @@ impl World {
         Outcome::Done
     }
 
+    /// Sets one limit; where it takes a second person, he is found. Looser than the firm's is refused.
+    fn limit(&mut self, account: Option<u32>, kind: LimitKind, value: Option<i128>) {
+        let now = self.model.now;
+        let scope = LimitScope {
+            owner: account.map_or(Owner::Firm, Owner::Account),
+            instrument: None,
+        };
+        let place = |limits: &mut Limits, value: Option<i128>| match kind {
+            LimitKind::MaxOrderQty => std::mem::replace(&mut limits.qty, value),
+            LimitKind::MaxOrderNotional => std::mem::replace(&mut limits.notional, value),
+            _ => {
+                let open = value.map(|open| u32::try_from(open).unwrap());
+                std::mem::replace(&mut limits.open, open).map(i128::from)
+            }
+        };
+        let firm = place(&mut self.model.firm_limits.clone(), None);
+        let said = self.both(|engine| {
+            let set = engine
+                .set_limit(scope.clone(), kind, value, "ann", "test", now)
+                .unwrap();
+            if let Ok(Changed::Waits(request)) = set {
+                let code = |refusal: Refusal| refusal.code;
+                assert_eq!(
+                    engine.approve(request, "Ann", now).unwrap().map_err(code),
+                    Err("second_person_needed")
+                );
+                engine.approve(request, "bob", now).unwrap().unwrap();
+            }
+            set.map_err(|refusal| refusal.code)
+        });
+        if account.is_some() && value.is_some_and(|value| firm.is_some_and(|firm| value > firm)) {
+            assert_eq!(said, Err("invalid_limit"));
+            return;
+        }
+        let limits = match account {
+            Some(account) => &mut self.model.limits[account as usize],
+            None => &mut self.model.firm_limits,
+        };
+        let old = place(limits, value);
+        let expected = match (old, value) {
+            (old, new) if old == new => "same",
+            (Some(_), None) => "waits",
+            (Some(old), Some(new)) if 10 * (new - old) > old => "waits",
+            _ => "in force",
+        };
+        let said = match said.unwrap() {
+            Changed::Same => "same",
+            Changed::Waits(_) => "waits",
+            Changed::InForce(_) => "in force",
+        };
+        assert_eq!(said, expected, "{old:?} to {value:?}");
+    }
+
     pub fn go(&mut self, step: &Step) -> Outcome {
         let now = self.model.now;
         match step {
@@ -445,19 +511,36 @@ impl World {
                 notional,
                 open,
             } => {
-                let limits = risk::Limits {
-                    max_order_qty: qty.map(Amount),
-                    max_order_notional: notional.map(Amount),
-                    max_open_orders: *open,
+                let open = open.map(i128::from);
+                for (kind, value) in [
+                    (LimitKind::MaxOrderQty, *qty),
+                    (LimitKind::MaxOrderNotional, *notional),
+                    (LimitKind::MaxOpenOrders, open),
+                ] {
+                    self.limit(*account, kind, value);
+                }
+            }
+            Step::Strategy { run } => {
+                let (by, source, why) = ("ann", "cli", "test");
+                let turned = self.both(|engine| {
+                    let turned = if *run {
+                        engine.start_strategy("grid", by, source, why, now)
+                    } else {
+                        engine.stop_strategy("grid", by, source, why, now)
+                    };
+                    turned.unwrap().map(|seq| seq.is_some()).map_err(|refusal| refusal.code)
+                });
+                let killed = *run && self.model.strategy_is_killed();
+                let expected = if killed {
+                    Err("killed")
+                } else {
+                    Ok(*run != self.model.running)
                 };
-                let name = account.map(|account| ACCOUNTS[account as usize]);
-                self.both(|engine| engine.set_limits(name, limits, "ann", "test", now).unwrap().unwrap());
-                let (qty, notional, open) = (*qty, *notional, *open);
-                let place = match account {
-                    Some(account) => &mut self.model.limits[*account as usize],
-                    None => &mut self.model.firm_limits,
-                };
-                *place = Limits { qty, notional, open };
+                assert_eq!(turned, expected);
+                if expected != Ok(true) {
+                    return Outcome::Refused;
+                }
+                self.model.running = *run;
             }
             Step::Halt {
                 instrument: place,
