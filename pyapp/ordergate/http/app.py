@@ -37,6 +37,8 @@ STATIC: Final[dict[str, Route]] = {
 DYNAMIC: Final[dict[str, Route]] = {
     "/api/v1/orders": ({"GET": orders.show, "DELETE": orders.cancel}, _NO_QUERY),
 }
+# One dynamic segment with a verb or a part behind it: (what stands before, what stands after) -> route.
+NESTED: Final[dict[tuple[str, str], Route]] = {}
 # Answered whatever the load, and while stopping.
 _ALWAYS: Final = frozenset({"/api/v1/health", "/metrics"})
 _sane_request_id = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -79,6 +81,10 @@ class App:
             if route is None:
                 head, _, segment = path.rpartition("/")
                 route = DYNAMIC.get(head) if segment else None
+                if route is None and segment:
+                    tail = segment
+                    head, _, segment = head.rpartition("/")
+                    route = NESTED.get((head, tail)) if segment else None
             if route is None:
                 reply = problem.reply("not_found", request_id, f"There is no {path[:200]}.")
             elif (handler := route[0].get(scope.method)) is None:
