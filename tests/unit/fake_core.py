@@ -322,7 +322,7 @@ def install() -> None:
         module: Any = types.ModuleType("ordergate._core")
         for name in ("JournalRefused", "JournalLocked", "JournalFailed", "EnginePoisoned", "FollowerStopped"):
             setattr(module, name, type(name, (Exception,), {}))
-        module.FOLD_VERSION = 2
+        module.FOLD_VERSION = 3
         module.Refusal = Refusal
         module.Gateway = Gateway
         sys.modules["ordergate._core"] = module

@@ -6,6 +6,7 @@ use crate::number::Amount;
 use crate::order::Order;
 use crate::record::KeyCreated;
 use crate::requests::Requests;
+use crate::sums::{Holder, StrategyIndex};
 use crate::terms::{AccountId, InstrumentId, Mode, Nanos, OrderId, Scope, Side};
 use crate::working::Working;
 use serde::{Deserialize, Serialize};
@@ -44,19 +45,6 @@ impl Position {
     pub fn quantity(&self) -> Option<Amount> {
         self.bought_qty.checked_sub(self.sold_qty)?.checked_sub(self.base_fees)
     }
-
-    pub(crate) fn digest(&self, account: AccountId, mode: Mode, instrument: InstrumentId) -> u128 {
-        let mix = Mix::new(7)
-            .word(account.into())
-            .word(u64::from(mode as u8))
-            .word(instrument.into());
-        let mix = mix
-            .wide(self.bought_qty.0)
-            .wide(self.bought_quote.0)
-            .wide(self.sold_qty.0)
-            .wide(self.sold_quote.0);
-        mix.wide(self.base_fees.0).finish()
-    }
 }
 
 impl Balance {
@@ -79,7 +67,8 @@ pub struct Account {
     /// When it was created.
     pub created_at: Nanos,
     pub(crate) balances: BTreeMap<(Mode, AssetId), Balance>,
-    pub(crate) positions: BTreeMap<(Mode, InstrumentId), Position>,
+    /// Its group of accounts that must not trade with each other; empty is its own.
+    pub stp_group: String,
     /// Its orders in memory.
     pub(crate) orders: BTreeSet<OrderId>,
     /// Open orders per mode.
@@ -120,6 +109,7 @@ pub(crate) struct Label {
     pub mode: Mode,
     pub side: Side,
     pub deadline: Nanos,
+    pub strategy: Option<StrategyIndex>,
 }
 
 impl Label {
@@ -133,7 +123,16 @@ impl Label {
             mode,
             side,
             deadline: order.send_deadline(),
+            strategy: order.strategy,
         }
+    }
+
+    /// Whose sums the order is part of.
+    pub fn holders(&self) -> impl Iterator<Item = Holder> + use<> {
+        let strategy = self.strategy.map(Holder::Strategy);
+        [Holder::Firm, Holder::Account(self.account)]
+            .into_iter()
+            .chain(strategy)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What trades and adjustments do to balances and positions: planned first, so that nothing is half booked.
 
-use crate::account::{AssetId, Balance, Position};
+use crate::account::{AssetId, Balance, Label};
+use crate::exposure::FeeIn;
 use crate::facts::sums_after;
 use crate::number::Amount;
 use crate::order::Order;
@@ -23,7 +24,7 @@ impl State {
     /// Whether a trade fits every sum that it would change: it is booked as a whole or parked.
     #[must_use]
     pub fn fill_fits(&self, order: &Order, fill: &Fill) -> bool {
-        sums_after(order, fill).is_some() && self.position_after(order, fill).is_some() && self.legs_fit(order, fill)
+        sums_after(order, fill).is_some() && self.tallies_fit(order, fill) && self.legs_fit(order, fill)
     }
 
     fn legs_fit(&self, order: &Order, fill: &Fill) -> bool {
@@ -54,18 +55,27 @@ impl State {
 
     /// Books a trade's legs and position.
     pub(crate) fn book_fill(&mut self, id: OrderId, fill: &Fill) -> Result<(), Broken> {
-        let planned = self.orders.get(&id).and_then(|order| {
-            let (terms, position, legs) = (&order.terms, self.position_after(order, fill)?, legs(order, fill)?);
-            Some((terms.account, terms.mode, terms.instrument, position, legs))
-        });
-        let Some((account, mode, instrument, position, legs)) = planned else {
+        let planned = self
+            .orders
+            .get(&id)
+            .and_then(|order| Some((Label::of(order), self.fee_in(order, fill), legs(order, fill)?)));
+        let Some((label, fee_in, legs)) = planned else {
             return Broken::at(self.last_seq, format_args!("a trade of order {id} is out of range"));
         };
-        let positions = &mut self.accounts[account as usize].positions;
-        let new = position.digest(account, mode, instrument);
-        match positions.insert((mode, instrument), position) {
-            Some(old) => self.digest.replace(old.digest(account, mode, instrument), new),
-            None => self.digest.add(new),
+        let Label {
+            account,
+            mode,
+            instrument,
+            side,
+            ..
+        } = label;
+        for holder in label.holders() {
+            let booked = self.sums.change(&mut self.digest, holder, mode, instrument, |tally| {
+                tally.with_trade(side, fill, fee_in)
+            });
+            if booked.is_none() {
+                return Broken::at(self.last_seq, format_args!("a trade of order {id} is out of range"));
+            }
         }
         let listed = &self.listed[instrument as usize];
         let (base, quote) = (listed.base, listed.quote);
@@ -76,23 +86,21 @@ impl State {
         Ok(())
     }
 
-    fn position_after(&self, order: &Order, fill: &Fill) -> Option<Position> {
-        let terms = &order.terms;
-        let positions = &self.accounts[terms.account as usize].positions;
-        let mut position = positions
-            .get(&(terms.mode, terms.instrument))
-            .copied()
-            .unwrap_or_default();
-        let (qty, quote) = match terms.side {
-            Side::Buy => (&mut position.bought_qty, &mut position.bought_quote),
-            Side::Sell => (&mut position.sold_qty, &mut position.sold_quote),
-        };
-        (*qty, *quote) = (qty.checked_add(fill.qty.into())?, quote.checked_add(fill.quote_qty)?);
-        if self.listed[terms.instrument as usize].instrument.base == fill.fee_asset {
-            position.base_fees = position.base_fees.checked_add(fill.fee)?;
+    fn tallies_fit(&self, order: &Order, fill: &Fill) -> bool {
+        let (terms, fee_in) = (&order.terms, self.fee_in(order, fill));
+        Label::of(order).holders().all(|holder| {
+            let tally = self.sums.get(holder, terms.mode, terms.instrument).copied();
+            tally.unwrap_or_default().with_trade(terms.side, fill, fee_in).is_some()
+        })
+    }
+
+    fn fee_in(&self, order: &Order, fill: &Fill) -> FeeIn {
+        let instrument = &self.listed[order.terms.instrument as usize].instrument;
+        match &fill.fee_asset {
+            asset if *asset == instrument.base => FeeIn::Base,
+            asset if *asset == instrument.quote => FeeIn::Quote,
+            _ => FeeIn::Other,
         }
-        position.quantity()?;
-        Some(position)
     }
 
     /// Whether an adjustment stays in range.

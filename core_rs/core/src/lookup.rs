@@ -1,6 +1,6 @@
 //! Reading the state: orders, balances, names.
 
-use crate::account::{Account, Allowed, Key, index};
+use crate::account::{Account, Allowed, Key, Position, index};
 use crate::addresses::Network;
 use crate::instrument::Instrument;
 use crate::number::Amount;
@@ -9,6 +9,7 @@ use crate::record::{KeyCreated, Terms};
 use crate::render::{BalanceView, OrderView, PositionView};
 use crate::requests::Request;
 use crate::state::{Counters, Kill, Lane, State};
+use crate::sums::Holder;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId, Side};
 
 impl State {
@@ -159,10 +160,15 @@ impl State {
 
     /// An account's positions, by mode and instrument.
     pub fn positions(&self, account: AccountId) -> impl Iterator<Item = PositionView<'_>> {
-        self.account(account)
-            .into_iter()
-            .flat_map(|account| &account.positions)
-            .map(|(&(mode, instrument), position)| PositionView {
+        let tallies = Mode::ALL.iter().flat_map(move |mode| {
+            self.sums
+                .of(Holder::Account(account), *mode)
+                .map(move |found| (*mode, found))
+        });
+        let traded = tallies.map(|(mode, (instrument, tally))| (mode, instrument, &tally.traded));
+        traded
+            .filter(|(.., position)| **position != Position::default())
+            .map(|(mode, instrument, position)| PositionView {
                 mode,
                 symbol: &self.listed[instrument as usize].instrument.symbol,
                 quantity: position.quantity().unwrap_or_default(),

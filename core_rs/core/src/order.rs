@@ -4,6 +4,7 @@ use crate::digest::Mix;
 use crate::number::{Amount, Money, Price, Qty};
 use crate::record::{Fill, ReplaceTerms, Terms};
 use crate::risk::Hold;
+use crate::sums::StrategyIndex;
 use crate::terms::{Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, SessionId, Side};
 use crate::trades::Trades;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,12 @@ pub struct Order {
     /// New terms whose answer is still out.
     pub(crate) replace: Option<Box<ReplaceTerms>>,
     pub(crate) trades: Trades,
+    /// Reference price of the decision: what a MARKET SELL counts at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<Price>,
+    /// Index of its strategy among the sums.
+    #[serde(skip)]
+    pub(crate) strategy: Option<StrategyIndex>,
     /// What the order contributes to the state's hash now.
     #[serde(skip)]
     pub(crate) mark: u128,
@@ -151,6 +158,8 @@ impl Order {
             late_fill: false,
             replace: None,
             trades: Trades::default(),
+            reference: None,
+            strategy: None,
             mark: 0,
         }
     }
@@ -348,7 +357,8 @@ impl Order {
         mix = mix
             .text(&self.reason)
             .maybe_text(self.venue_order_id.as_deref())
-            .word(self.trades.sum());
+            .word(self.trades.sum())
+            .maybe(self.reference.map(|price| price.0));
         if let Some(new) = &self.replace {
             mix = mix
                 .int(new.qty.0)
@@ -360,18 +370,14 @@ impl Order {
 
     fn mix_terms(&self, mix: Mix) -> Mix {
         let terms = &self.terms;
-        let words = u64::from_le_bytes([
+        let words = u32::from_le_bytes([
             terms.mode as u8,
             terms.side as u8,
             terms.ord_type as u8,
             terms.time_in_force as u8,
-            0,
-            0,
-            0,
-            0,
         ]);
         mix.word(u64::from(terms.account) << 32 | u64::from(terms.key))
-            .word(u64::from(terms.instrument) << 32 | words)
+            .word(u64::from(terms.instrument) << 32 | u64::from(words))
             .int(terms.qty.0)
             .maybe(terms.price.map(|price| price.0))
             .maybe_text(terms.client_order_id.as_deref())
@@ -386,6 +392,6 @@ pub(crate) fn client_id_hash(client_order_id: &str) -> u64 {
 }
 
 /// Ordered − traded, never below zero.
-fn remaining(qty: Qty, traded: Amount) -> Amount {
+pub(crate) fn remaining(qty: Qty, traded: Amount) -> Amount {
     Amount((i128::from(qty.0).saturating_sub(traded.0)).clamp(0, i128::from(i64::MAX)))
 }

@@ -2,6 +2,7 @@
 
 use crate::account::{Label, Place, index};
 use crate::digest::Digest;
+use crate::exposure::Open;
 use crate::facts;
 use crate::lifecycle::{self, Change, Effect, Event};
 use crate::number::Amount;
@@ -21,8 +22,10 @@ impl State {
         let hold = Hold::replayed(body.hold);
         self.counters.accepted += 1;
         self.use_override(body.decision.override_id)?;
-        self.enter(&body.terms, &body.request, |id, at, terms, key| {
-            Order::accepted(id, at, terms, key, &hold)
+        let reference = body.decision.reference_price;
+        self.enter(&body.terms, &body.request, |id, at, terms, key| Order {
+            reference,
+            ..Order::accepted(id, at, terms, key, &hold)
         })
     }
 
@@ -69,13 +72,17 @@ impl State {
             key: Arc::clone(&key),
         });
         let mut order = Box::new(build(id, at, terms.clone(), key));
+        order.strategy = terms.strategy_id.as_deref().map(|name| self.sums.strategy(name));
         order.held = order.hold_due();
         order.mark = order.digest();
         self.digest.add(order.mark);
         let (label, now) = (Label::of(&order), Place::of(&order));
         self.hold(&label, order.held)?;
+        self.sum(&label, None, Open::of(&order))?;
         self.place(&label, order.client_id_hash(), Place::default(), now);
-        if !now.open {
+        if now.open {
+            self.count_today(&label, |day| &mut day.orders);
+        } else {
             self.retention.note(id, id, at);
         }
         self.orders.insert(id, order);
@@ -143,6 +150,7 @@ impl State {
             return self.illegal(id);
         }
         let (seq, at) = (self.last_seq, self.last_ts);
+        let withdrawn = order.is_unsent() && cell.effect == Effect::Cancel;
         let alter = |order: &mut Order| facts::turn(order, change, cell.effect, at);
         let (moved, done) = if let (Effect::Book, Change::Fill(fill)) = (cell.effect, change) {
             self.book_fill(id, fill)?;
@@ -154,6 +162,9 @@ impl State {
         self.follow(&moved)?;
         if done.is_none() {
             return Broken::at(seq, format_args!("a sum of order {id} is out of range"));
+        }
+        if withdrawn || matches!(cell.effect, Effect::AskCancel | Effect::WantCancel) {
+            self.count_today(&moved.label, |day| &mut day.cancels);
         }
         self.counters.alarms += u64::from(cell.alarm);
         Ok(Applied {
@@ -175,6 +186,7 @@ impl State {
             return Broken::at(self.last_seq, "a hold is out of range");
         };
         self.hold(&moved.label, delta)?;
+        self.sum(&moved.label, moved.was_open, moved.is_open)?;
         self.place(&moved.label, moved.client_id, moved.before, moved.now);
         if !moved.now.open {
             self.retention.note(moved.label.id, self.last_seq, self.last_ts);
@@ -194,6 +206,20 @@ impl State {
             listed.base
         };
         self.change_balance(label.account, label.mode, asset, Amount::ZERO, delta)
+    }
+
+    /// Changes what an order adds to the sums of its owners.
+    pub(crate) fn sum(&mut self, label: &Label, before: Option<Open>, now: Option<Open>) -> Result<(), Broken> {
+        if before == now {
+            return Ok(());
+        }
+        let place = (label.mode, label.instrument, label.side);
+        for holder in label.holders() {
+            if self.sums.change_open(holder, place, label.id, before, now).is_none() {
+                return Broken::at(self.last_seq, format_args!("a sum of {holder:?} is out of range"));
+            }
+        }
+        Ok(())
     }
 
     /// Puts an order where its facts say.
@@ -229,6 +255,9 @@ struct Moved {
     /// Hold before and now.
     held: Amount,
     due: Amount,
+    /// What it adds to sums, before and now.
+    was_open: Option<Open>,
+    is_open: Option<Open>,
 }
 
 impl Moved {
@@ -240,7 +269,7 @@ impl Moved {
         at: Nanos,
         alter: impl FnOnce(&mut Order) -> T,
     ) -> (Self, T) {
-        let before = Place::of(order);
+        let (before, was_open) = (Place::of(order), Open::of(order));
         let result = alter(order);
         (order.last_seq, order.updated_at) = (seq, at);
         let due = order.hold_due();
@@ -261,6 +290,8 @@ impl Moved {
                 client_id,
                 held,
                 due,
+                was_open,
+                is_open: Open::of(order),
             },
             result,
         )

@@ -5,16 +5,16 @@
 //! Golden bytes for each are in `tests/golden/`.
 
 use crate::limits::{LimitKind, LimitScope};
-use crate::number::{Amount, Price, Qty};
+use crate::number::{Amount, Money, Price, Qty};
 use crate::order::Order;
 use crate::terms::{
-    AccountId, ChangeOutcome, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, SessionId, Side,
-    StrategyStatus, TimeInForce,
+    AccountId, BreachAction, ChangeOutcome, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq,
+    SessionId, Side, StrategyStatus, TimeInForce, TradingState,
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of the fold: a follower of another version exits, and state hashes compare only within one.
-pub const FOLD_VERSION: u32 = 2;
+pub const FOLD_VERSION: u32 = 3;
 
 /// First record of every start of a gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -441,6 +441,9 @@ pub struct Fill {
     pub maker: bool,
     /// The venue's time of the trade.
     pub venue_ns: Nanos,
+    /// The fee in quote at the mark of that moment, when its asset is neither base nor quote; `None` when no mark told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_value: Option<Money>,
 }
 
 /// What happened to an order, other than a fill. One record per event of the life-cycle table.
@@ -572,6 +575,87 @@ pub struct HeartbeatSet {
     pub key: KeyId,
 }
 
+/// Whether a scope may trade, from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TradingStateSet {
+    /// Scope.
+    pub scope: KillScope,
+    /// See [`KillOn::target`].
+    pub target: String,
+    /// In which mode; `None` is both.
+    pub mode: Option<Mode>,
+    /// ACTIVE, REDUCE_ONLY or HALTED.
+    pub state: TradingState,
+    /// Why, in words or as the kind of the limit that was breached.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Through what: `api`, `cli`, `limit`.
+    pub source: String,
+}
+
+/// A watched limit is breached: the TRADING_STATE_SET that follows says what comes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitBreached {
+    /// Whose limit.
+    pub scope: LimitScope,
+    /// In which mode.
+    pub mode: Mode,
+    /// Which.
+    pub kind: LimitKind,
+    /// The figure, as a decimal in the kind's unit.
+    pub value: String,
+    /// The limit, likewise.
+    pub limit: String,
+    /// What is done about it.
+    pub action: BreachAction,
+    /// Highest equity seen of the account, where the kind is measured from it.
+    pub peak: Option<Amount>,
+}
+
+/// A limit is nearly used up, or cannot be judged: at most once a minute for a scope, kind and mode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitWarned {
+    /// Whose limit.
+    pub scope: LimitScope,
+    /// In which mode.
+    pub mode: Mode,
+    /// Which.
+    pub kind: LimitKind,
+    /// The figure, as a decimal in the kind's unit; `None` when it cannot be judged, for want of a fresh price.
+    pub value: Option<String>,
+    /// The limit, likewise.
+    pub limit: String,
+    /// See [`LimitBreached::peak`].
+    pub peak: Option<Amount>,
+}
+
+/// A UTC day began: what is counted by day starts anew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DayStarted {
+    /// Days since 1970-01-01 by the wall clock; rises.
+    pub day: i64,
+    /// Marks then, of every instrument that had one.
+    pub marks: Vec<(Mode, InstrumentId, Price)>,
+    /// Currency of equity.
+    pub currency: String,
+    /// Highest equity seen so far of accounts whose drawdown is limited.
+    pub peaks: Vec<(AccountId, Mode, Amount)>,
+}
+
+/// Orders of the accounts of one group must not trade with each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StpGroupSet {
+    /// Which account.
+    pub account: AccountId,
+    /// Its group; empty is a group of its own.
+    pub group: String,
+    /// Who set it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// From now on a Redis without our sentinel has lost its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RedisBound {
@@ -650,8 +734,11 @@ records! {
     20 KillOn(KillOn) => "KILL_ON",
     21 KillOff(KillOff) => "KILL_OFF",
     22 RedisBound(RedisBound) => "REDIS_BOUND",
+    23 TradingStateSet(TradingStateSet) => "TRADING_STATE_SET",
     24 StrategySet(StrategySet) => "STRATEGY_SET",
     25 HeartbeatSet(HeartbeatSet) => "HEARTBEAT_SET",
+    26 LimitBreached(LimitBreached) => "LIMIT_BREACHED",
+    27 DayStarted(DayStarted) => "DAY_STARTED",
     28 RestrictionSet(RestrictionSet) => "RESTRICTION_SET",
     29 ScheduleSet(ScheduleSet) => "SCHEDULE_SET",
     30 SessionOpened(SessionOpened) => "SESSION_OPENED",
@@ -679,6 +766,8 @@ records! {
     61 LateFillClosed(LateFillClosed) => "LATE_FILL_CLOSED",
     62 OrderReloaded(Box<Order>) => "ORDER_RELOADED",
     63 OrderLeft(OrderLeft) => "ORDER_LEFT",
+    65 LimitWarned(LimitWarned) => "LIMIT_WARNED",
+    66 StpGroupSet(StpGroupSet) => "STP_GROUP_SET",
 }
 
 impl Record {

@@ -218,6 +218,7 @@ impl State {
         }
         let mut order = Box::new(order.clone());
         (order.last_seq, order.updated_at) = (self.last_seq, self.last_ts);
+        order.strategy = terms.strategy_id.as_deref().map(|name| self.sums.strategy(name));
         order.mark = order.digest();
         self.digest.add(order.mark);
         self.accounts[terms.account as usize].orders.insert(id);

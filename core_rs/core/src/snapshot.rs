@@ -1,14 +1,18 @@
 //! A snapshot: the whole state as MessagePack, and back. Indexes are rebuilt, and the hash must come out the same.
 
-use crate::account::{Account, AssetId, Balance, Key, Label, Place, Position};
+use crate::account::{Account, AssetId, Balance, Key, Label, Place};
+use crate::days::Days;
 use crate::digest::halves;
+use crate::exposure::{Open, Tally};
 use crate::heartbeat::Heartbeat;
 use crate::instrument::Instrument;
 use crate::order::Order;
 use crate::record::{FOLD_VERSION, LateFill};
 use crate::requests::{Expiry, Request};
 use crate::rules::{Rules, RulesImage};
+use crate::standing::Standing;
 use crate::state::{Clocks, Counters, Kill, Lane, Listed, State};
+use crate::sums::Holder;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -51,7 +55,12 @@ struct Image {
     reloaded: Vec<OrderId>,
     /// Trades that wait for their orders, with the newest record about them.
     late: Vec<(OrderId, Seq, Vec<LateFill>)>,
-    #[serde(default)]
+    /// Names of strategies, in order of first mention.
+    strategies: Vec<String>,
+    /// What is not told by open orders.
+    tallies: Vec<(Holder, Mode, InstrumentId, Tally)>,
+    days: Days,
+    standings: Vec<(KillScope, String, Mode, Standing)>,
     heartbeats: Vec<(KillScope, String, Heartbeat)>,
 }
 
@@ -61,7 +70,7 @@ struct AccountImage {
     name: String,
     created_at: Nanos,
     balances: Vec<(Mode, AssetId, Balance)>,
-    positions: Vec<(Mode, InstrumentId, Position)>,
+    stp_group: String,
 }
 
 struct Orders<'a>(&'a BTreeMap<OrderId, Box<Order>>);
@@ -118,11 +127,7 @@ fn image_of(state: &State) -> Image {
             .iter()
             .map(|((mode, asset), balance)| (*mode, *asset, *balance))
             .collect(),
-        positions: account
-            .positions
-            .iter()
-            .map(|((mode, of), position)| (*mode, *of, *position))
-            .collect(),
+        stp_group: account.stp_group.clone(),
     });
     let expiries = state.expiries.iter().map(|expiry| {
         let account = state.account(expiry.account);
@@ -135,6 +140,11 @@ fn image_of(state: &State) -> Image {
         let seq = retention.late_seqs.get(id).copied().unwrap_or_default();
         (*id, seq, fills.clone())
     });
+    let settled = state
+        .sums
+        .all()
+        .map(|(holder, mode, instrument, tally)| (holder, mode, instrument, tally.settled()));
+    let tallies = settled.filter(|(.., tally)| *tally != Tally::default());
     Image {
         fold_version: FOLD_VERSION,
         hash: halves(state.digest()),
@@ -160,6 +170,13 @@ fn image_of(state: &State) -> Image {
             .heartbeats()
             .map(|(scope, target, heartbeat)| (scope, target.to_owned(), *heartbeat))
             .collect(),
+        strategies: state.sums.names().to_vec(),
+        tallies: tallies.collect(),
+        days: state.days.clone(),
+        standings: state
+            .trading_states()
+            .map(|(scope, target, mode, standing)| (scope, target.to_owned(), mode, standing.clone()))
+            .collect(),
     }
 }
 
@@ -179,6 +196,7 @@ fn tables_of(image: Image) -> Result<State, SnapshotError> {
             .collect(),
         keys: image.keys,
         lanes: image.lanes.into_iter().map(|lane| (lane.venue.clone(), lane)).collect(),
+        days: image.days,
         ..State::default()
     };
     state.retention.ended = image.ended.into();
@@ -213,13 +231,22 @@ fn tables_of(image: Image) -> Result<State, SnapshotError> {
     for (scope, target, heartbeat) in image.heartbeats {
         state.heartbeats.insert((scope, target), heartbeat);
     }
+    for (scope, target, mode, standing) in image.standings {
+        state.standings.put(scope, &target, mode, Some(standing));
+    }
+    for name in &image.strategies {
+        state.sums.strategy(name);
+    }
+    for (holder, mode, instrument, tally) in image.tallies {
+        // Nothing else is there yet that it could be out of range with.
+        _ = state
+            .sums
+            .change(&mut state.digest, holder, mode, instrument, |_| Some(tally));
+    }
     for account in image.accounts {
         let id = state.accounts.len() as AccountId;
         for (mode, asset, balance) in &account.balances {
             state.digest.add(balance.digest(id, *mode, *asset));
-        }
-        for (mode, instrument, position) in &account.positions {
-            state.digest.add(position.digest(id, *mode, *instrument));
         }
         state.account_ids.insert(account.name.clone(), id);
         state.accounts.push(Account {
@@ -231,11 +258,7 @@ fn tables_of(image: Image) -> Result<State, SnapshotError> {
                 .into_iter()
                 .map(|(mode, asset, balance)| ((mode, asset), balance))
                 .collect(),
-            positions: account
-                .positions
-                .into_iter()
-                .map(|(mode, of, position)| ((mode, of), position))
-                .collect(),
+            stp_group: account.stp_group,
             ..Account::default()
         });
     }
@@ -250,14 +273,14 @@ fn restore_order(state: &mut State, mut order: Box<Order>) -> Result<(), Snapsho
         )));
     };
     account.orders.insert(order.id);
+    let name = order.terms.strategy_id.as_deref();
+    order.strategy = name.map(|name| state.sums.strategy(name));
     order.mark = order.digest();
     state.digest.add(order.mark);
-    state.place(
-        &Label::of(&order),
-        order.client_id_hash(),
-        Place::default(),
-        Place::of(&order),
-    );
+    let label = Label::of(&order);
+    state.place(&label, order.client_id_hash(), Place::default(), Place::of(&order));
+    let summed = state.sum(&label, None, Open::of(&order));
+    summed.map_err(|broken| SnapshotError::Format(broken.to_string()))?;
     state.orders.insert(order.id, order);
     Ok(())
 }

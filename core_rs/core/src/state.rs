@@ -4,6 +4,7 @@
 //! halts, since state that is wrong would go on making decisions.
 
 use crate::account::{Account, AssetId, Book, Key};
+use crate::days::Days;
 use crate::digest::{Digest, halves};
 use crate::heartbeat::Heartbeat;
 use crate::instrument::Instrument;
@@ -11,11 +12,13 @@ use crate::lifecycle::{Change, Event};
 use crate::number::Amount;
 use crate::order::Order;
 use crate::record::{
-    AccountCreated, BalanceAdjusted, Epoch, FOLD_VERSION, InstrumentSet, KeyCreated, Record, SessionOpened,
+    AccountCreated, BalanceAdjusted, FOLD_VERSION, InstrumentSet, KeyCreated, Record,
 };
 use crate::requests::Expiry;
 use crate::retention::Retention;
 use crate::rules::Rules;
+use crate::standing::Standings;
+use crate::sums::Sums;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -136,6 +139,11 @@ pub struct State {
     /// Request keys, oldest first.
     pub(crate) expiries: VecDeque<Expiry>,
     pub(crate) retention: Retention,
+    /// What is traded and open, by whom.
+    pub(crate) sums: Sums,
+    pub(crate) days: Days,
+    /// Scopes that may not trade freely.
+    pub(crate) standings: Standings,
     pub(crate) digest: Digest,
 }
 
@@ -194,6 +202,11 @@ impl State {
             Record::KillOff(body) => self.kill_off(body),
             Record::HeartbeatSet(body) => self.set_heartbeat(body)?,
             Record::RedisBound(_) => self.clocks.redis_bound = true,
+            Record::TradingStateSet(body) => self.set_trading_state(body),
+            Record::DayStarted(body) => self.start_day(body)?,
+            Record::LimitBreached(body) => return self.limit_breached(body),
+            Record::LimitWarned(body) => return self.limit_warned(body),
+            Record::StpGroupSet(body) => self.set_stp_group(body)?,
             Record::SessionOpened(body) => self.open_session(body)?,
             Record::OrderAccepted(body) => return self.accept(body),
             Record::OrderDenied(body) => return self.deny(body),
@@ -230,35 +243,6 @@ impl State {
             Record::AbsentAtVenue(body) => return self.other(Event::AbsentAtVenue, body),
         }
         Ok(Applied::default())
-    }
-
-    fn begin_epoch(&mut self, body: &Epoch) -> Result<(), Broken> {
-        let clocks = &self.clocks;
-        if body.fold_version > FOLD_VERSION {
-            return Broken::at(
-                self.last_seq,
-                format_args!("fold version {}, this is {FOLD_VERSION}", body.fold_version),
-            );
-        }
-        if body.epoch <= clocks.epoch || (!clocks.install.is_empty() && clocks.install != body.install) {
-            return Broken::at(
-                self.last_seq,
-                format_args!(
-                    "epoch {} of {} after epoch {} of {}",
-                    body.epoch, body.install, clocks.epoch, clocks.install
-                ),
-            );
-        }
-        self.clocks = Clocks {
-            epoch: body.epoch,
-            fold_version: body.fold_version,
-            install: body.install.clone(),
-            journal_ns: body.journal_ns,
-            boottime_ns: body.boottime_ns,
-            wall_offset_ns: body.wall_offset_ns,
-            redis_bound: clocks.redis_bound,
-        };
-        Ok(())
     }
 
     fn create_account(&mut self, body: &AccountCreated) -> Result<(), Broken> {
@@ -325,32 +309,11 @@ impl State {
         Ok(())
     }
 
-    /// A new session ends every older one of its venue. LIVE orders without an outcome are in doubt from then on: the
-    /// engine journals that for each. PAPER orders are handed over: [`State::session_of`] says so without touching them.
-    fn open_session(&mut self, body: &SessionOpened) -> Result<(), Broken> {
-        let (session, opened_at) = (self.last_seq, self.last_ts);
-        let other = self
-            .lanes
-            .values()
-            .any(|lane| (lane.mode == body.mode) != (lane.venue == body.venue));
-        if other {
-            return Broken::at(session, format_args!("venue {} does not match the mode's", body.venue));
-        }
-        let lane = Lane {
-            venue: body.venue.clone(),
-            mode: body.mode,
-            session,
-            pid: body.pid,
-            opened_at,
-        };
-        self.lanes.insert(body.venue.clone(), lane);
-        Ok(())
-    }
-
     fn adjust(&mut self, body: &BalanceAdjusted) -> Result<(), Broken> {
         if self.account(body.account).is_none() {
             return Broken::at(self.last_seq, format_args!("unknown account {}", body.account));
         }
+        self.days.adjust(body);
         let asset = self.asset(&body.asset);
         self.change_balance(body.account, body.mode, asset, body.delta, Amount::ZERO)
     }

@@ -32,7 +32,7 @@ impl State {
         mix = self.retention.mix(mix);
         mix = self.rules.mix(mix);
         for account in &self.accounts {
-            mix = mix.text(&account.name).int(account.created_at);
+            mix = mix.text(&account.name).int(account.created_at).text(&account.stp_group);
             mix = mix
                 .word(account.orders.len() as u64)
                 .word(account.requests.len() as u64);
@@ -72,6 +72,10 @@ impl State {
             mix = mix.word(u64::from(scope as u8)).text(target).word(heartbeat.seq);
             mix = mix.word(heartbeat.timeout_ms.into()).word(heartbeat.key.into());
         }
+        for name in self.sums.names() {
+            mix = mix.text(name);
+        }
+        mix = self.standings.mix(self.days.mix(mix));
         for lane in self.lanes.values() {
             mix = mix
                 .text(&lane.venue)

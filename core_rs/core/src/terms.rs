@@ -93,6 +93,12 @@ vocabulary!(
     /// What a key may do.
     Scope { Read = 1 => "read", Trade = 2 => "trade", CancelOnly = 3 => "cancel", RiskAdmin = 4 => "risk-admin", Kill = 5 => "kill" });
 vocabulary!(
+    /// Whether a scope may trade. The strictest of an order's scopes binds it; cancels always pass.
+    TradingState { Active = 1 => "ACTIVE", ReduceOnly = 2 => "REDUCE_ONLY", Halted = 3 => "HALTED" });
+vocabulary!(
+    /// What the breach of a watched limit does. FLATTEN halts, cancels working orders and closes positions.
+    BreachAction { ReduceOnly = 1 => "REDUCE_ONLY", Halt = 2 => "HALT", Flatten = 3 => "FLATTEN" });
+vocabulary!(
     /// What a kill stops.
     KillScope { Global = 1 => "global", Account = 2 => "account", Strategy = 3 => "strategy", Symbol = 4 => "symbol" });
 vocabulary!(

@@ -350,6 +350,7 @@ fn fill_of(order: OrderId, raw: &RawFill<'_>) -> Option<Fill> {
         fee_asset: raw.fee_asset.to_owned(),
         maker: raw.maker,
         venue_ns: raw.venue_ns,
+        fee_value: None,
     })
 }
 

@@ -78,6 +78,7 @@ impl Fold {
                 fee_asset: "USDT".into(),
                 maker: true,
                 venue_ns: 1,
+                fee_value: None,
             }),
             Event::CancelRequested => Record::CancelRequested(body),
             Event::Canceled => Record::Canceled(body),

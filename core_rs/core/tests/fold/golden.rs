@@ -8,7 +8,10 @@ use ordergate_core::record::*;
 use ordergate_core::report::OrderReport;
 use ordergate_core::retention;
 use ordergate_core::snapshot;
-use ordergate_core::terms::{ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce};
+use ordergate_core::terms::{
+    BreachAction, ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
+    TradingState,
+};
 use std::fmt::Write as _;
 
 const RECORDS: &str = include_str!("../golden/records.txt");
@@ -100,6 +103,7 @@ fn trade() -> Fill {
         fee_asset: "BNB".into(),
         maker: true,
         venue_ns: START,
+        fee_value: None,
     }
 }
 
@@ -229,6 +233,33 @@ fn samples() -> Vec<Record> {
             timeout_ms: 5_000,
             key: 2,
         }),
+        Record::TradingStateSet(TradingStateSet {
+            scope: KillScope::Strategy,
+            target: "grid".into(),
+            mode: Some(Mode::Live),
+            state: TradingState::ReduceOnly,
+            reason: "MAX_DAILY_LOSS".into(),
+            by: "ordergate".into(),
+            source: "limit".into(),
+        }),
+        Record::LimitBreached(LimitBreached {
+            scope: LimitScope {
+                owner: Owner::Account(1),
+                instrument: None,
+            },
+            mode: Mode::Live,
+            kind: LimitKind::MaxDrawdown,
+            value: "0.11".into(),
+            limit: "0.1".into(),
+            action: BreachAction::Flatten,
+            peak: Some(Amount(1 << 90)),
+        }),
+        Record::DayStarted(DayStarted {
+            day: 19_675,
+            marks: vec![(Mode::Paper, 0, Price(5)), (Mode::Live, 1, Price(i64::MAX))],
+            currency: "USDT".into(),
+            peaks: vec![(1, Mode::Live, Amount(7))],
+        }),
         Record::StrategySet(StrategySet {
             name: "grid".into(),
             account: 1,
@@ -316,6 +347,23 @@ fn samples() -> Vec<Record> {
         }),
         Record::OrderReloaded(Box::new(ended())),
         Record::OrderLeft(OrderLeft { order: 300 }),
+        Record::LimitWarned(LimitWarned {
+            scope: LimitScope {
+                owner: Owner::Strategy("grid".into()),
+                instrument: Some(3),
+            },
+            mode: Mode::Paper,
+            kind: LimitKind::MaxDailyLoss,
+            value: None,
+            limit: "1000".into(),
+            peak: None,
+        }),
+        Record::StpGroupSet(StpGroupSet {
+            account: 1,
+            group: "desk".into(),
+            by: "ann".into(),
+            reason: "one book".into(),
+        }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{MS, World, cause, code, limit, replay};
 use ordergate_core::order::Order;
-use ordergate_core::record::{FOLD_VERSION, Record};
+use ordergate_core::record::Record;
 use ordergate_core::report::OrderReport;
 use ordergate_core::retention::{KEEP_ENDED, KEEP_ENDED_NS, LATE_FILLS_MAX, TOGETHER, facts_of};
 use ordergate_core::snapshot;
@@ -301,7 +301,7 @@ fn journals_of_the_older_fold_keep_every_order() {
     let Record::Epoch(mut epoch) = Record::decode(old[0].kind, Record::VERSION, &old[0].body).unwrap() else {
         panic!("the first record is an epoch")
     };
-    epoch.fold_version = FOLD_VERSION - 1;
+    epoch.fold_version = 1;
     old[0].body.clear();
     Record::Epoch(epoch).encode(&mut old[0].body).unwrap();
     assert!(replay(&old).order(order).is_some_and(|order: &Order| !order.is_open()));
