@@ -88,7 +88,7 @@ fn is_asset(code: &str) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-fn account_of(state: &State, name: &str) -> Result<AccountId, Refusal> {
+pub(crate) fn account_of(state: &State, name: &str) -> Result<AccountId, Refusal> {
     let found = state.account_named(name).map(|account| account.id);
     found.ok_or_else(|| Refusal::field(refusal::NOT_FOUND, "account", format!("{name} is not an account")))
 }

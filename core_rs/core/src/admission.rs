@@ -14,7 +14,7 @@ use crate::request::{self, NewOrder};
 use crate::requests::QUOTA;
 use crate::risk::{self, Limits, Reference, RiskInputs};
 use crate::state::Broken;
-use crate::terms::{Mode, Nanos, OrdStatus, OrderId, Seq, Side};
+use crate::terms::{Mode, Nanos, OrdStatus, OrderId, Seq, Side, TradingState};
 
 /// What became of a request to place an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +187,16 @@ impl Engine {
             };
             let detail = format!("Trading is stopped for {scope}{of}: {}.", kill.reason);
             return Err(Refusal::new(refusal::KILLED, detail));
+        }
+        let standing = self
+            .state
+            .standing_for(order.mode, &account.name, strategy, &order.symbol);
+        if let Some((scope, target, standing)) =
+            standing.filter(|(.., standing)| standing.state == TradingState::Halted)
+        {
+            let of = if target.is_empty() { "" } else { " " };
+            let detail = format!("{scope}{of}{target} is HALTED: {}.", standing.reason);
+            return Err(Refusal::new(refusal::HALTED, detail));
         }
         if !self.kill_reading_is_fresh(now) {
             let detail = "The kill switch was not read within 0.3 s.";

@@ -14,6 +14,8 @@ use crate::refusal::{self, Refusal};
 use crate::state::{Broken, State};
 use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Scope, Seq, SessionId};
 use crate::throttle::Throttle;
+use crate::watch::Watch;
+use crate::windows::Windows;
 use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
@@ -101,13 +103,17 @@ pub struct Engine {
     /// Hashes of parked reports.
     pub(crate) parked_seen: BTreeSet<u64>,
     pub(crate) loosen_percent: u32,
+    pub(crate) windows: Windows,
+    pub(crate) watch: Watch,
 }
 
 impl Engine {
     /// An engine on a folded state, with nothing connected yet.
     #[must_use]
-    pub const fn new(state: State) -> Self {
+    pub fn new(state: State) -> Self {
         Self {
+            windows: Windows::rebuilt(&state),
+            watch: Watch::default(),
             state,
             marks: [Vec::new(), Vec::new()],
             rates: Vec::new(),
@@ -199,6 +205,7 @@ impl Engine {
         self.check_poison()?;
         let (seq, ts) = (self.state.last_seq() + 1, now.max(self.state.last_ts()));
         self.scratch.clear();
+        let fills = self.state.counters().fills;
         let done = match record.encode(&mut self.scratch) {
             Ok(()) => self.state.apply(seq, ts, &record),
             Err(error) => Broken::at(seq, error),
@@ -215,6 +222,13 @@ impl Engine {
                     && self.changed.last() != Some(&order)
                 {
                     self.changed.push(order);
+                }
+                if let Record::BalanceAdjusted(body) = &record {
+                    self.watch.adjust(body);
+                }
+                let booked = self.state.counters().fills > fills;
+                if let Some((order, kind)) = self.windows.note(&self.state, &record, seq, booked) {
+                    self.throttle(order, kind, ts)?;
                 }
                 Ok(seq)
             }

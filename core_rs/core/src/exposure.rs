@@ -145,7 +145,7 @@ pub(crate) enum FeeIn {
 
 /// What an open order adds to its owners' tallies, from its facts alone: taken away again it leaves nothing behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Open {
+pub struct Open {
     /// Leaves; while a replace is under way the larger.
     pub qty: Amount,
     /// Worst price × leaves in quote, rounded up; while a replace is under way the larger.
@@ -156,6 +156,7 @@ pub(crate) struct Open {
 
 impl Open {
     /// What the order adds now; `None` once it has ended.
+    #[must_use]
     pub fn of(order: &Order) -> Option<Self> {
         if !order.is_open() {
             return None;

@@ -163,7 +163,7 @@ fn renew(order: &mut Order, change: &Change<'_>, effect: Effect) {
 fn book(order: &mut Order, fill: &Fill, at: Nanos) -> Option<()> {
     let (qty, quote, money) = sums_after(order, fill)?;
     (order.cum_qty, order.cum_quote, order.cum_money) = (qty, quote, money);
-    order.trades.remember(fill);
+    order.trades.remember(fill, at);
     know(order, at);
     order.in_doubt = false;
     order.late_fill |= order.end.is_some();

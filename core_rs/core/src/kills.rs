@@ -126,6 +126,7 @@ impl Engine {
             return Ok(());
         };
         let (level, spares) = (kill.level, kill.lets_flatten());
+        self.stop_killed_strategies(scope, target, now)?;
         let scoped = self.state.scope_of(scope, target);
         self.kill_unsent(now, |order| scoped.holds(order) && !(spares && order.flattens()))?;
         if level >= 2 {
@@ -264,7 +265,7 @@ impl Engine {
     }
 }
 
-fn check_target(scope: KillScope, target: &str) -> Result<(), Refusal> {
+pub(crate) fn check_target(scope: KillScope, target: &str) -> Result<(), Refusal> {
     let matches = (scope == KillScope::Global) == target.is_empty();
     matches
         .then_some(())

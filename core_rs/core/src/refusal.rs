@@ -125,6 +125,7 @@ codes! {
     429 CHANGE_REQUEST_QUOTA = "change_request_quota": "Too many changes wait for a second person.",
     431 HEADERS_TOO_LARGE = "headers_too_large": "The headers are too large.",
     503 KILLED = "killed": "Trading is stopped; do not queue the order for later.",
+    503 HALTED = "halted": "The scope is halted; do not queue the order for later.",
     503 KILL_SWITCH_UNREADABLE = "kill_switch_unreadable": "The kill switch cannot be read.",
     503 KILL_SWITCH_STALE = "kill_switch_stale": "The last reading of the kill switch is older than 0.3 s.",
     503 VENUE_UNAVAILABLE = "venue_unavailable": "The exchange connection is down.",

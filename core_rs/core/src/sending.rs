@@ -165,6 +165,7 @@ impl Engine {
         {
             self.commit(Record::Clock(Clock { wall_offset_ns }), now)?;
         }
+        self.watch(now)?;
         for mode in Mode::ALL {
             for _ in 0..TICK_BOUND {
                 match self.state.books[index(*mode)].deadlines.first() {

@@ -2,6 +2,7 @@
 
 use crate::digest::Mix;
 use crate::record::Fill;
+use crate::terms::Nanos;
 use serde::{Deserialize, Serialize};
 
 /// Whether a trade is known.
@@ -20,6 +21,9 @@ pub enum Sighting {
 struct Mark {
     trade_id: Box<str>,
     digits: u64,
+    /// Journal time of its record; 0 in facts that do not tell it.
+    #[serde(default)]
+    at: Nanos,
 }
 
 /// Trade ids sorted by length, then text: numeric ids stay in order, so that a new one almost always goes to the end.
@@ -39,6 +43,11 @@ impl Trades {
         self.sum
     }
 
+    /// When they were booked.
+    pub fn times(&self) -> impl Iterator<Item = Nanos> {
+        self.marks.iter().map(|mark| mark.at)
+    }
+
     fn find(&self, trade_id: &str) -> Result<usize, usize> {
         self.marks
             .binary_search_by(|mark| (mark.trade_id.len(), &*mark.trade_id).cmp(&(trade_id.len(), trade_id)))
@@ -53,11 +62,12 @@ impl Trades {
     }
 
     /// Remembers a trade; one that is known stays as it is.
-    pub fn remember(&mut self, fill: &Fill) {
+    pub fn remember(&mut self, fill: &Fill, at: Nanos) {
         let Err(place) = self.find(&fill.trade_id) else { return };
         let mark = Mark {
             trade_id: fill.trade_id.as_str().into(),
             digits: digits_of(fill),
+            at,
         };
         self.sum = self
             .sum

@@ -420,6 +420,18 @@ fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
 }
 
 #[test]
+fn an_order_of_before_trades_had_times_is_read() {
+    let old = unhex(include_str!("../golden/order_without_trade_times.txt").trim());
+    let Record::OrderReloaded(order) = Record::decode(62, 1, &old).unwrap() else {
+        panic!("an order");
+    };
+    assert_eq!(
+        (order.id, order.fill_count(), order.status()),
+        (ended().id, 1, ended().status())
+    );
+}
+
+#[test]
 fn an_unknown_kind_or_version_is_refused() {
     assert!(matches!(
         Record::decode(200, 1, &[]),

@@ -4,6 +4,7 @@
 mod cells;
 mod clients;
 mod expected;
+mod exposure;
 mod golden;
 mod histories;
 mod kills;
@@ -11,5 +12,6 @@ mod operators;
 mod records;
 mod retention;
 mod steps;
+mod sums;
 mod support;
 mod venues;

@@ -264,6 +264,7 @@ pub fn balance_of(state: &State, account: u32, mode: Mode, asset: &str) -> (Stri
 
 /// Holds and counts, added up again from the orders; and the hash, computed again from nothing.
 pub fn check_state(state: &State) {
+    crate::sums::check(state);
     let mut held: BTreeMap<(u32, Mode, String), i128> = BTreeMap::new();
     let mut open: BTreeMap<(u32, Mode), u32> = BTreeMap::new();
     for order in state.orders() {

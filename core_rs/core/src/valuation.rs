@@ -1,0 +1,150 @@
+//! What positions and balances are worth in the reporting currency, at the newest marks.
+//!
+//! A mark is the middle of bid and ask. Other currencies are converted by the quoted pair, never by a stored inverse.
+//! Nothing is rounded in the client's favour.
+
+use crate::engine::{Engine, Mark};
+use crate::exposure::Tally;
+use crate::limits::{LimitKind, LimitScope, Owner};
+use crate::number::{Amount, Money, Price, UNIT};
+use crate::terms::{AccountId, InstrumentId, Mode, Nanos};
+
+/// The currency that limits of money are in.
+pub const REPORTING_CURRENCY: &str = "USDT";
+/// Oldest mark that counts as fresh, unless MAX_PRICE_AGE says otherwise.
+pub const FRESH_NS: Nanos = 2_000_000_000;
+
+/// A figure, and whether every price behind it was fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub value: Money,
+    pub fresh: bool,
+}
+
+impl Judged {
+    const NOTHING: Self = Self {
+        value: Money::ZERO,
+        fresh: true,
+    };
+
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            value: self.value.checked_add(other.value)?,
+            fresh: self.fresh && other.fresh,
+        })
+    }
+}
+
+impl Engine {
+    /// What an owner won or lost since the day began, in the reporting currency: cash today + position × mark − opening
+    /// position × opening mark − fees. `None` when it cannot be known at all.
+    pub(crate) fn result_today(&self, owner: &Owner, mode: Mode, now: Nanos) -> Option<Judged> {
+        let mut tallies = self.state.tallies(owner, mode);
+        tallies.try_fold(Judged::NOTHING, |sum, (instrument, tally)| {
+            sum.plus(self.result_in(tally, mode, instrument, now)?)
+        })
+    }
+
+    fn result_in(&self, tally: &Tally, mode: Mode, instrument: InstrumentId, now: Nanos) -> Option<Judged> {
+        let (traded, day) = (&tally.traded, &tally.day);
+        let (position, opening) = (traded.quantity()?, day.opening.quantity()?);
+        if position.is_zero() && opening.is_zero() && day.fills == 0 {
+            return Some(Judged::NOTHING);
+        }
+        let cash = |sums: &crate::account::Position| sums.sold_quote.checked_sub(sums.bought_quote);
+        let cash = cash(traded)?
+            .checked_sub(cash(&day.opening)?)?
+            .checked_sub(day.quote_fees)?;
+        let mark = self.mark(mode, instrument);
+        let price = mark.map(middle).or(tally.last_price).unwrap_or_default();
+        let opening_price = day.opening_mark.or(tally.last_price).unwrap_or_default();
+        let worth = |quantity: Amount, price: Price| quantity.0.checked_mul(price.0.into()).map(Money);
+        let value = worth(position, price)?
+            .checked_sub(worth(opening, opening_price)?)?
+            .checked_add(Money(cash.0.checked_mul(UNIT)?))?
+            .checked_sub(day.other_fees)?;
+        let marked = position.is_zero() || mark.is_some_and(|mark| self.is_fresh(mark, instrument, now));
+        let quote = self.state.instrument(instrument)?.quote.as_str();
+        let mut result = self.in_reporting(mode, quote, value, now)?;
+        result.fresh &= marked && day.unvalued_fees == 0;
+        Some(result)
+    }
+
+    fn is_fresh(&self, mark: &Mark, instrument: InstrumentId, now: Nanos) -> bool {
+        let limit_in = |instrument| {
+            let owner = Owner::Firm;
+            self.state.limit_table()
+                .get(&LimitScope { owner, instrument })?
+                .get(LimitKind::MaxPriceAge)
+        };
+        let millis = [limit_in(None), limit_in(Some(instrument))].into_iter().flatten().min();
+        let longest = millis.map_or(FRESH_NS.into(), |millis| millis.saturating_mul(1_000_000));
+        i128::from(now.saturating_sub(mark.at)) <= longest
+    }
+
+    /// An amount of an asset in the reporting currency, by the quoted pair, rounded down. `None` without a pair or
+    /// price, or out of range.
+    fn in_reporting(&self, mode: Mode, asset: &str, money: Money, now: Nanos) -> Option<Judged> {
+        if asset == REPORTING_CURRENCY || money == Money::ZERO {
+            return Some(Judged {
+                value: money,
+                fresh: true,
+            });
+        }
+        let pair = |base: &str, quote: &str| {
+            let mut listed = self.state.instruments();
+            listed
+                .find(|listed| listed.base == base && listed.quote == quote)
+                .map(|listed| listed.instrument)
+        };
+        let (instrument, divides) = pair(asset, REPORTING_CURRENCY)
+            .map(|instrument| (instrument, false))
+            .or_else(|| pair(REPORTING_CURRENCY, asset).map(|instrument| (instrument, true)))?;
+        let mark = self.mark(mode, instrument)?;
+        let value = if divides {
+            divided(money, middle(mark))?
+        } else {
+            multiplied(money, middle(mark))?
+        };
+        let fresh = self.is_fresh(mark, instrument, now);
+        Some(Judged { value, fresh })
+    }
+
+    /// Everything that an account has in a mode, in the reporting currency.
+    pub(crate) fn equity(&self, account: AccountId, mode: Mode, now: Nanos) -> Option<Judged> {
+        let mut balances = self.state.balances(account).filter(|balance| balance.mode == mode);
+        balances.try_fold(Judged::NOTHING, |sum, balance| {
+            let money = Money(balance.total.0.checked_mul(UNIT)?);
+            sum.plus(self.in_reporting(mode, balance.asset, money, now)?)
+        })
+    }
+}
+
+/// The middle of bid and ask, rounded down.
+pub(crate) const fn middle(mark: &Mark) -> Price {
+    // The mean of two 64-bit figures fits.
+    Price(((mark.bid.0 as i128 + mark.ask.0 as i128) / 2) as i64)
+}
+
+/// Money × price, rounded down.
+fn multiplied(money: Money, price: Price) -> Option<Money> {
+    let (whole, rest) = (money.0.div_euclid(UNIT), money.0.rem_euclid(UNIT));
+    let price = i128::from(price.0);
+    whole
+        .checked_mul(price)?
+        .checked_add((rest * price).div_euclid(UNIT))
+        .map(Money)
+}
+
+/// Money ÷ price, rounded down; `None` for a price of zero.
+fn divided(money: Money, price: Price) -> Option<Money> {
+    let price = i128::from(price.0);
+    if price <= 0 {
+        return None;
+    }
+    let (whole, rest) = (money.0.div_euclid(price), money.0.rem_euclid(price));
+    whole
+        .checked_mul(UNIT)?
+        .checked_add((rest * UNIT).div_euclid(price))
+        .map(Money)
+}
