@@ -135,6 +135,15 @@ class Gateway:
     def heartbeat(self, authorization: str | None, scope: str, target: str | None, timeout_ms: int) -> str | Refusal:
         """A sign of life of the caller's account or one of its strategies; the target. Only the first one, and one
         with another time-out, is journaled; 0 ends the watch."""
+    # --- trading states and self-trade groups
+    def set_trading_state(
+        self, scope: str, target: str, mode: str | None, state: str, reason: str, by: str, source: str
+    ) -> int:
+        """Journals TRADING_STATE_SET, in force at once; `mode` None is both. 0 when that is the state already."""
+    def trading_states(self) -> list[list[str]]:
+        """Scopes that are not ACTIVE: scope, target, mode, state, reason, by, source of each."""
+    def set_stp_group(self, account: str, group: str, by: str, reason: str) -> int:
+        """Accounts of one group must not trade with each other; an empty group is the account's own. 0: no change."""
     def bind_redis(self) -> int:
         """Journals REDIS_BOUND with our install id."""
     # --- administration: records like everything else; each returns after the append, not after the flush

@@ -6,7 +6,7 @@ use ordergate_core::order::Order;
 use ordergate_core::record::{Fill, Record};
 use ordergate_core::retention::facts_of;
 use ordergate_core::state::{Applied, State};
-use ordergate_core::terms::{Nanos, OrderId, Scope, Seq};
+use ordergate_core::terms::{Mode, Nanos, OrderId, Scope, Seq};
 use ordergate_journal::ChunkInfo;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -285,8 +285,24 @@ impl Batch {
                 ts.into(),
                 seq.into(),
             ]),
+            Record::TradingStateSet(body) => self.risk_event(seq, ts, record, body.mode),
+            Record::LimitBreached(body) => self.risk_event(seq, ts, record, Some(body.mode)),
+            Record::LimitWarned(body) => self.risk_event(seq, ts, record, Some(body.mode)),
+            Record::DayStarted(_) | Record::StpGroupSet(_) => self.risk_event(seq, ts, record, None),
             _ => {}
         }
+    }
+
+    fn risk_event(&mut self, seq: Seq, ts: Nanos, record: &Record, mode: Option<Mode>) {
+        let mut body = Vec::new();
+        // Never fails in practice: every body serialises.
+        let body = record.write_json(&mut body).map_or_else(|_| b"{}".to_vec(), |()| body);
+        let (mode, body) = (
+            mode.map(|mode| mode.as_str()),
+            String::from_utf8_lossy(&body).into_owned(),
+        );
+        self.table("risk_events")
+            .push([seq.into(), record.name().into(), mode.into(), body.into(), ts.into()]);
     }
 
     /// The row of an order as it stands; an ended one with everything that it takes to bring it back.

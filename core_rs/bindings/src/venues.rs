@@ -1,9 +1,9 @@
 //! Venue sessions, their reports, and the kill switch.
 
 use crate::gateway::Gateway;
-use ordergate_core::record::{KillOff, KillOn};
+use ordergate_core::record::{KillOff, KillOn, TradingStateSet};
 use ordergate_core::report::decode_reports;
-use ordergate_core::terms::{KillScope, Mode, OrderId, Seq, SessionId};
+use ordergate_core::terms::{KillScope, Mode, OrderId, Seq, SessionId, TradingState};
 use pyo3::prelude::*;
 
 fn scope(word: &str) -> PyResult<KillScope> {
@@ -44,6 +44,54 @@ impl Gateway {
     /// A good reading of the kill switch was taken just now.
     fn kill_reading(&mut self) {
         self.engine.kill_reading(self.clock.now());
+    }
+
+    /// Journals TRADING_STATE_SET: in force at once. 0 when the scope has that state already.
+    #[allow(clippy::too_many_arguments, reason = "the members of the record")]
+    fn set_trading_state(
+        &mut self,
+        scope: &str,
+        target: &str,
+        mode: Option<&str>,
+        state: &str,
+        reason: &str,
+        by: &str,
+        source: &str,
+    ) -> PyResult<Seq> {
+        let unknown = |what: &str, word: &str| Self::misuse(format!("unknown {what} {word}"));
+        let mode = mode.map(|word| Mode::parse(word).ok_or_else(|| unknown("mode", word)));
+        let set = TradingStateSet {
+            scope: self::scope(scope)?,
+            target: target.to_owned(),
+            mode: mode.transpose()?,
+            state: TradingState::parse(state).ok_or_else(|| unknown("trading state", state))?,
+            reason: reason.to_owned(),
+            by: by.to_owned(),
+            source: source.to_owned(),
+        };
+        self.command(|engine, now| engine.set_trading_state(set, now))?
+            .map(Option::unwrap_or_default)
+            .map_err(|refused| Self::misuse(refused.detail))
+    }
+
+    /// Every scope that may not trade freely: (scope, target, mode, state, reason, by, source).
+    fn trading_states(&self) -> Vec<[String; 7]> {
+        let states = self.engine.state().trading_states();
+        states
+            .map(|(scope, target, mode, standing)| {
+                let words = [scope.as_str(), target, mode.as_str(), standing.state.as_str()];
+                let [one, two, three, four] = words.map(str::to_owned);
+                let (reason, by, source) = (&standing.reason, &standing.by, &standing.source);
+                [one, two, three, four, reason.clone(), by.clone(), source.clone()]
+            })
+            .collect()
+    }
+
+    /// Journals STP_GROUP_SET; 0 when the account is in that group already.
+    fn set_stp_group(&mut self, account: &str, group: &str, by: &str, reason: &str) -> PyResult<Seq> {
+        self.command(|engine, now| engine.set_stp_group(account, group, by, reason, now))?
+            .map(Option::unwrap_or_default)
+            .map_err(|refused| Self::misuse(refused.detail))
     }
 
     /// Journals KILL_ON: in force at once; unsent orders of the scope end as KILLED.

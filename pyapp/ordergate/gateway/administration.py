@@ -62,6 +62,26 @@ class KeysRevoke(_Arguments):
     id: int
 
 
+class TradingStateChange(_Arguments):
+    """ACTIVE, REDUCE_ONLY or HALTED for a scope; an absent mode is both."""
+
+    scope: str
+    state: str
+    by: str
+    reason: str
+    target: str = ""
+    mode: str | None = None
+
+
+class StpGroupChange(_Arguments):
+    """The group of accounts that this one must not trade with; empty is its own."""
+
+    account: str
+    group: str
+    by: str
+    reason: str
+
+
 class InstrumentsLoad(_Arguments):
     """Instruments with their filters; those that did not change are not journaled again."""
 
@@ -234,6 +254,20 @@ def _limits_set(gateway: _core.Gateway, args: LimitsSet) -> Json:
     }
 
 
+def _trading_state_set(gateway: _core.Gateway, args: TradingStateChange) -> Json:
+    words = (args.scope, args.target, args.mode, args.state, args.reason, args.by)
+    return {"seq": gateway.set_trading_state(*words, "admin")}
+
+
+def _trading_states(gateway: _core.Gateway, args: Nothing) -> Json:
+    members = ("scope", "target", "mode", "state", "reason", "by", "source")
+    return {"states": [dict(zip(members, state, strict=True)) for state in gateway.trading_states()]}
+
+
+def _stp_group_set(gateway: _core.Gateway, args: StpGroupChange) -> Json:
+    return {"seq": gateway.set_stp_group(args.account, args.group, args.by, args.reason)}
+
+
 def _kill_on(gateway: _core.Gateway, args: KillChange) -> Json:
     scope, target = existing(gateway, args)
     return {"seq": gateway.kill_on(scope, target, args.level, args.reason, args.by, "admin")}
@@ -289,5 +323,8 @@ VERBS: Final[dict[str, tuple[type[_Arguments], Action]]] = {
     "kill.on": (KillChange, _kill_on),
     "kill.status": (Nothing, _kill_status),
     "limits.set": (LimitsSet, _limits_set),
+    "risk.state": (Nothing, _trading_states),
+    "risk.state.set": (TradingStateChange, _trading_state_set),
     "status": (Nothing, _status),
+    "stp-group.set": (StpGroupChange, _stp_group_set),
 }

@@ -27,6 +27,7 @@ TABLES: Final = (
     "limits",
     "sessions",
     "kill_switch_events",
+    "risk_events",
     "order_events",
     "orders",
     "alarms",

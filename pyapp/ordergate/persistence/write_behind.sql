@@ -158,6 +158,13 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::
      AS r (version, account_id, max_order_qty, max_order_notional, max_open_orders, set_by, reason, set_ns, seq)
 ON CONFLICT (version) DO NOTHING;
 
+-- name: risk_events
+INSERT INTO risk.events (seq, kind, mode, body, at)
+SELECT seq, kind, mode, body::jsonb, timestamptz 'epoch' + at_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+     AS r (seq, kind, mode, body, at_ns)
+ON CONFLICT (seq) DO NOTHING;
+
 -- name: kill_switch_events
 INSERT INTO risk.kill_switch_events (seq, scope, target, active, level, reason, by, source, at)
 SELECT seq, scope, target, active, level, reason, by, source,
