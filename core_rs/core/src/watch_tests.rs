@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::engine::{Caller, NewKey};
-use crate::limits::LimitSet;
 use crate::number::Price;
 use crate::record::InstrumentSet;
 use crate::report::{OrderReport, RawFill, Report};
@@ -82,11 +81,7 @@ impl Desk {
             owner,
             instrument: None,
         };
-        self.engine
-            .limit_table
-            .entry(scope)
-            .or_insert_with(LimitSet::default)
-            .set(kind, Some(value));
+        self.engine.limit_table.entry(scope).or_default().set(kind, Some(value));
     }
 
     fn mark(&mut self, instrument: InstrumentId, bid: i64, ask: i64) {
