@@ -63,6 +63,8 @@ impl Desk {
             scopes: &[Scope::Trade],
             rate_per_second: 0,
             expires_at: None,
+            symbols: &[],
+            ip_allow: &[],
         };
         engine.create_key(&key, now).unwrap().unwrap();
         let session = engine.open_session("paper", Mode::Paper, 1, now).unwrap().unwrap();
@@ -81,7 +83,10 @@ impl Desk {
             owner,
             instrument: None,
         };
-        self.engine.limit_table.entry(scope).or_default().set(kind, Some(value));
+        self.engine
+            .set_limit(scope, kind, Some(value), "ann", "test", self.now)
+            .unwrap()
+            .unwrap();
     }
 
     fn mark(&mut self, instrument: InstrumentId, bid: i64, ask: i64) {
