@@ -185,15 +185,12 @@ def gateway_alone(directory: Path, cores: Cores) -> Iterator[Target]:
 
         ask("accounts.create", name="bench", paper=MONEY)
         ask("instruments.load", instruments=packaged_instruments())
-        ask(
-            "limits.set",
-            account="bench",
-            by="bench",
-            reason="bench",
-            maxOrderQty="100",
-            maxOrderNotional="5000000",
-            maxOpenOrders=1_000_000,
-        )
+        for kind, value in (
+            ("MAX_ORDER_QTY", "100"),
+            ("MAX_ORDER_NOTIONAL", "5000000"),
+            ("MAX_OPEN_ORDERS", "1000000"),
+        ):
+            ask("risk.set", scope="account", target="bench", kind=kind, value=value, by="bench", reason="bench")
         made = ask(
             "keys.create", account="bench", owner="bench", name="bench", scopes=["read", "trade"], ratePerSecond=0
         )

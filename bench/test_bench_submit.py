@@ -33,7 +33,9 @@ def gateway(tmp_path: Path) -> Iterator[_core.Gateway]:
     digest = hashlib.sha256(TOKEN.encode()).digest()
     engine.create_key("bench", "bench", "bench", digest, ["read", "trade"], 0, None)
     engine.set_instrument(BTCUSDT)
-    engine.set_limits("bench", "100", "5000000", 1_000_000, "bench", "bench")
+    engine.set_limit("account", "bench", None, "MAX_ORDER_QTY", "100", None, "bench", "bench")
+    engine.set_limit("account", "bench", None, "MAX_ORDER_NOTIONAL", "5000000", None, "bench", "bench")
+    engine.set_limit("account", "bench", None, "MAX_OPEN_ORDERS", "1000000", None, "bench", "bench")
     yield engine
     engine.close()
 
@@ -90,7 +92,7 @@ def test_new_orders(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None
 
 
 def test_orders_that_a_limit_refuses(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:
-    gateway.set_limits("bench", "0.0001", "5000000", 1_000_000, "bench", "bench")
+    gateway.set_limit("account", "bench", None, "MAX_ORDER_QTY", "0.0001", None, "bench", "bench")
     measure(benchmark, gateway, iter(lambda: requests("39000"), None), 422)
 
 

@@ -5,7 +5,7 @@ are integers in nanoseconds of journal time. Refusals are values; exceptions mea
 """
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, Literal, final
 
 BUILD_PROFILE: Final[str]
 """`release` or `debug`; benchmarks refuse the latter."""
@@ -40,6 +40,9 @@ class Refusal:
     """(field, message) pairs."""
     retry_after_ms: int | None
 
+Changed = tuple[Literal["IN_FORCE", "WAITING", "UNCHANGED"], int]
+"""IN_FORCE, WAITING (for a second person) or UNCHANGED, and the record: the request's id while it waits."""
+
 Answer = tuple[int, int, bytes]
 """HTTP status, sequence that must be durable before it leaves (0: now), body."""
 
@@ -71,16 +74,28 @@ class Gateway:
     last_seq: int
     redis_bound: bool
     # --- requests: authorization is the raw header value; every call authenticates, checks scope and rate first
+    # `peer` is the other end of the connection: without it a key that is bound to networks is refused
     def place(
-        self, authorization: str | None, idempotency_key: str | None, request_id: str, body: bytes
+        self,
+        authorization: str | None,
+        idempotency_key: str | None,
+        request_id: str,
+        body: bytes,
+        peer: str | None = None,
     ) -> Answer | Refusal: ...
-    def cancel(self, authorization: str | None, order_id: str) -> Answer | Refusal: ...
-    def order(self, authorization: str | None, order_id: str) -> Answer | Refusal: ...
+    def cancel(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal: ...
+    def order(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal: ...
     def orders(
-        self, authorization: str | None, cursor: str | None, limit: str | None, symbol: str | None, status: str | None
+        self,
+        authorization: str | None,
+        cursor: str | None,
+        limit: str | None,
+        symbol: str | None,
+        status: str | None,
+        peer: str | None = None,
     ) -> tuple[int, int, bytes, str | None] | Refusal:
         """One page, newest first; the last element is the cursor of the next page."""
-    def portfolio(self, authorization: str | None) -> Answer | Refusal: ...
+    def portfolio(self, authorization: str | None, peer: str | None = None) -> Answer | Refusal: ...
     # --- durability
     def past_order(self, authorization: str | None, facts: bytes, durable_at: int | None) -> Answer | Refusal:
         """`order` for one that has left memory, from its row's facts. Raises ValueError when they do not decode."""
@@ -158,21 +173,58 @@ class Gateway:
         scopes: list[str],
         rate_per_second: int,
         expires_at_ns: int | None,
+        symbols: list[str] = ...,
+        ip_allow: list[str] = ...,
     ) -> int:
-        """The key's id. ValueError names what is wrong (unknown account, unknown scope)."""
+        """The key's id. Empty lists allow everything. ValueError names what is wrong."""
     def revoke_key(self, key: int) -> int: ...
     def set_instrument(self, fields: dict[str, str]) -> int:
         """Keys: symbol base quote status minPrice maxPrice tickSize minQty maxQty stepSize marketMaxQty minNotional
         maxNotional. Journals only a change; returns 0 when nothing changed."""
-    def set_limits(
+    # limits, strategies, approvals: refusals are values; `within` is the account that the caller may see and change
+    def set_limit(
         self,
-        account: str | None,
-        max_order_qty: str | None,
-        max_order_notional: str | None,
-        max_open_orders: int | None,
+        scope: str,
+        target: str,
+        symbol: str | None,
+        kind: str,
+        value: str | None,
+        unit: str | None,
         by: str,
         reason: str,
-    ) -> int: ...
+        within: str | None = None,
+    ) -> Changed | Refusal:
+        """Sets a limit, or takes it away (None). `scope` is firm, account, strategy or key."""
+    def request_override(
+        self, account: str, symbol: str | None, kinds: list[str], valid_for_ms: int, by: str, reason: str
+    ) -> Changed | Refusal:
+        """Asks a second person to let one order pass in spite of these kinds of limits."""
+    def approve(self, request: int, by: str, within: str | None = None) -> int | Refusal: ...
+    def reject(self, request: int, by: str, within: str | None = None) -> int | Refusal: ...
+    def create_strategy(self, name: str, account: str, by: str, source: str, reason: str) -> int | Refusal:
+        """It begins STOPPED."""
+    def start_strategy(self, name: str, by: str, source: str, reason: str, within: str | None = None) -> int | Refusal:
+        """0 when it was RUNNING."""
+    def stop_strategy(self, name: str, by: str, source: str, reason: str, within: str | None = None) -> int | Refusal:
+        """0 when it was STOPPED."""
+    def restrict(self, account: str | None, symbol: str, restricted: bool, by: str, reason: str) -> int | Refusal:
+        """0 when it was so already."""
+    def set_schedule(
+        self, account: str | None, weekdays: int, from_minute: int, to_minute: int, by: str, reason: str
+    ) -> int | Refusal:
+        """Bit 0 of `weekdays` is Monday; minutes of the UTC day."""
+    def limits(self, within: str | None = None) -> bytes:
+        """JSON: version and limits (scope target symbol kind value unit), with `within` those that bind it."""
+    def change_requests(self, within: str | None = None) -> bytes:
+        """JSON list of the changes that wait: id limit override by reason expiresAtNs."""
+    def strategies(self, within: str | None = None) -> bytes:
+        """JSON list: id account status by source reason createdAtNs changedAtNs."""
+    def trading_rules(self) -> bytes:
+        """JSON: restrictions and schedules."""
+    def set_loosen_percent(self, percent: int) -> None:
+        """How many percent of itself a limit may be loosened by without a second person."""
+    def caller_of(self, authorization: str | None, scope: str, peer: str | None = None) -> tuple[str, str] | Refusal:
+        """(account, owner of the key), once authorized as every request is."""
     def accounts(self) -> bytes:
         """JSON list of accounts with balances."""
     def keys(self) -> bytes:

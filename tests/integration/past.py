@@ -47,7 +47,8 @@ def furnish(gateway: _core.Gateway) -> None:
         digest = hashlib.sha256(token.encode()).digest()
         gateway.create_key(name, "ann", "main", digest, ["read", "trade"], 0, None)
     gateway.set_instrument(BTCUSDT)
-    gateway.set_limits(None, "10", None, 10_000, "ann", "first")
+    gateway.set_limit("firm", "", None, "MAX_ORDER_QTY", "10", None, "ann", "first")
+    gateway.set_limit("firm", "", None, "MAX_OPEN_ORDERS", "10000", None, "ann", "first")
     gateway.revoke_key(gateway.create_key("beta", "bob", "old", b"\x02" * 32, ["read"], 5, gateway.now_ns()))
 
 
@@ -88,7 +89,9 @@ def trade(gateway: _core.Gateway, orders: range) -> None:
     gateway.kill_on("account", "beta", 1, 'drill ✓ "quoted" \\', "ann", "cli")
     gateway.kill_off("account", "beta", "ann", "cli")
     gateway.adjust_balance("beta", "PAPER", "USDT", "-12.5", "fees")
-    gateway.set_limits("alpha", "9", "5000000", 9_000, "ann", "second")
+    gateway.set_limit("account", "alpha", None, "MAX_ORDER_QTY", "9", None, "ann", "second")
+    gateway.set_limit("account", "alpha", None, "MAX_ORDER_NOTIONAL", "5000000", None, "ann", "second")
+    gateway.set_limit("account", "alpha", None, "MAX_OPEN_ORDERS", "9000", None, "ann", "second")
     tick(gateway)
 
 

@@ -42,7 +42,9 @@ def begin(gateway: _core.Gateway) -> int:
     digest = hashlib.sha256(TOKEN.encode()).digest()
     gateway.create_key("bench", "bench", "bench", digest, ["read", "trade"], 0, None)
     gateway.set_instrument(BTCUSDT)
-    gateway.set_limits("bench", "100", "5000000", 1_000_000, "bench", "bench")
+    gateway.set_limit("account", "bench", None, "MAX_ORDER_QTY", "100", None, "bench", "bench")
+    gateway.set_limit("account", "bench", None, "MAX_ORDER_NOTIONAL", "5000000", None, "bench", "bench")
+    gateway.set_limit("account", "bench", None, "MAX_OPEN_ORDERS", "1000000", None, "bench", "bench")
     return gateway.open_session("paper", "PAPER", 1)[0]
 
 

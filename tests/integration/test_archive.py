@@ -85,7 +85,16 @@ def test_the_worker_archives_what_nothing_needs(tmp_path: Path, dsn: str, postgr
     def administer() -> Iterator[int]:
         """No client's request, no key: nothing is pinned."""
         for number in range(4_000):
-            gateway.set_limits("alpha", "10", None, 10_000 + number, "ann", "a reason of some length " * 4)
+            gateway.set_limit(
+                "account",
+                "alpha",
+                None,
+                "MAX_OPEN_ORDERS",
+                str(100_000 - number),
+                None,
+                "ann",
+                "a reason of some length " * 4,
+            )
             if number % 100 == 99:
                 past.tick(gateway)
                 seen.update(segments(paths.journal))
@@ -154,7 +163,16 @@ def test_the_worker_process_archives_and_reads_the_archive(tmp_path: Path, dsn: 
     gateway = past.opened(paths)
     past.furnish(gateway)
     for number in range(2_000):
-        gateway.set_limits("alpha", "10", None, 10_000 + number, "ann", "a reason of some length " * 4)
+        gateway.set_limit(
+            "account",
+            "alpha",
+            None,
+            "MAX_OPEN_ORDERS",
+            str(100_000 - number),
+            None,
+            "ann",
+            "a reason of some length " * 4,
+        )
         if number % 500 == 0:
             past.tick(gateway)
     gateway.close()

@@ -33,7 +33,9 @@ def opened(directory: Path) -> _core.Gateway:
     gateway.create_key("desk", "ann", "ann", hashlib.sha256(TOKEN.encode()).digest(), ["read", "trade"], 0, None)
     for instrument in packaged_instruments():
         gateway.set_instrument(instrument)
-    gateway.set_limits("desk", "50", "1000000", 1_000, "ann", "test")
+    gateway.set_limit("account", "desk", None, "MAX_ORDER_QTY", "50", None, "ann", "test")
+    gateway.set_limit("account", "desk", None, "MAX_ORDER_NOTIONAL", "1000000", None, "ann", "test")
+    gateway.set_limit("account", "desk", None, "MAX_OPEN_ORDERS", "1000", None, "ann", "test")
     gateway.kill_reading()
     return gateway
 

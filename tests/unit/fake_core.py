@@ -95,7 +95,14 @@ class Gateway:
         os.close(self._fd)
 
     # --- requests
-    def place(self, authorization: str | None, idempotency_key: str | None, request_id: str, body: bytes) -> Any:
+    def place(
+        self,
+        authorization: str | None,
+        idempotency_key: str | None,
+        request_id: str,
+        body: bytes,
+        peer: str | None = None,
+    ) -> Any:
         if authorization != "Bearer good":
             return Refusal("unauthorized", "No such key.")
         refusal = self.refuse_place()
@@ -121,7 +128,7 @@ class Gateway:
         self.stored[idempotency_key] = (status, seq, answer, body)
         return status, seq, answer
 
-    def cancel(self, authorization: str | None, order_id: str) -> Any:
+    def cancel(self, authorization: str | None, order_id: str, peer: str | None = None) -> Any:
         if order_id in self.left:
             return Refusal("order_left")
         if order_id not in self.by_id:
@@ -130,7 +137,7 @@ class Gateway:
             return Refusal("already_filled", "The order is filled.")
         return 202, self.append("CANCEL", order_id), json.dumps(self.by_id[order_id]).encode()
 
-    def order(self, authorization: str | None, order_id: str) -> Any:
+    def order(self, authorization: str | None, order_id: str, peer: str | None = None) -> Any:
         if authorization != "Bearer good":
             return Refusal("unauthorized")
         if order_id in self.left:
@@ -163,14 +170,20 @@ class Gateway:
         self.reloaded = [seq for seq in self.reloaded if seq > watermark]
 
     def orders(
-        self, authorization: str | None, cursor: str | None, limit: str | None, symbol: str | None, status: str | None
+        self,
+        authorization: str | None,
+        cursor: str | None,
+        limit: str | None,
+        symbol: str | None,
+        status: str | None,
+        peer: str | None = None,
     ) -> Any:
         if limit == "0":
             return Refusal("invalid_parameter", errors=[("limit", "must be 1 to 1000")])
         page: dict[str, Any] = {"orders": [], "nextCursor": "a b" if cursor is None else None}
         return 200, 0, json.dumps(page).encode(), page["nextCursor"]
 
-    def portfolio(self, authorization: str | None) -> Any:
+    def portfolio(self, authorization: str | None, peer: str | None = None) -> Any:
         return 200, 0, b'{"account":"demo","asOfSeq":0,"balances":[],"positions":[]}'
 
     # --- venues
@@ -269,6 +282,8 @@ class Gateway:
         scopes: list[str],
         rate_per_second: int,
         expires_at_ns: int | None,
+        symbols: list[str] | None = None,
+        ip_allow: list[str] | None = None,
     ) -> int:
         if expires_at_ns is not None and expires_at_ns >= 1 << 64:
             raise OverflowError("int too big to convert")
@@ -283,8 +298,8 @@ class Gateway:
     def set_instrument(self, fields: dict[str, str]) -> int:
         return self.append("INSTRUMENT", fields)
 
-    def set_limits(self, *limits: Any) -> int:
-        return self.append("LIMITS", *limits)
+    def set_limit(self, *limit: Any) -> Any:
+        return "IN_FORCE", self.append("LIMIT", *limit)
 
     def accounts(self) -> bytes:
         return b'[{"name":"demo"}]'

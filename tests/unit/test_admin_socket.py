@@ -93,8 +93,11 @@ def test_the_other_verbs_do_what_they_say() -> None:
     assert execute("keys.revoke", id=0)[1].records == [("KEY_REVOKED", 0)]
     loaded, gateway = execute("instruments.load", instruments=[{"symbol": "BTCUSDT", "openingPrice": "39500"}])
     assert loaded == {"ok": {"changed": ["BTCUSDT"]}} and gateway.records == [("INSTRUMENT", {"symbol": "BTCUSDT"})]
-    limits, gateway = execute("limits.set", account="demo", maxOpenOrders=5, by="ann", reason="test")
-    assert "ok" in limits and gateway.records == [("LIMITS", "demo", None, None, 5, "ann", "test")]
+    limits, gateway = execute(
+        "risk.set", scope="account", target="demo", kind="MAX_OPEN_ORDERS", value="5", by="ann", reason="test"
+    )
+    assert limits == {"ok": {"status": "IN_FORCE", "seq": 1}}
+    assert gateway.records == [("LIMIT", "account", "demo", None, "MAX_OPEN_ORDERS", "5", None, "ann", "test")]
     _, gateway = execute("kill.on", by="ann", reason="drill")
     assert administration.execute(gateway, "kill.status", {})["ok"]["reason"] == "drill"
     assert "ok" in administration.execute(gateway, "kill.off", {"by": "ann"})

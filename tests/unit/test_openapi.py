@@ -19,7 +19,9 @@ def test_every_route_and_method_is_described() -> None:
     served = {(path, method.lower()) for path, (methods, _) in app.STATIC.items() for method in methods}
     served |= {(path + "/{id}", method.lower()) for path, (methods, _) in app.DYNAMIC.items() for method in methods}
     served |= {
-        (f"{head}/{{id}}/{tail}", method.lower()) for (head, tail), (methods, _) in app.NESTED.items() for method in methods
+        (f"{head}/{{id}}/{tail}", method.lower())
+        for (head, tail), (methods, _) in app.NESTED.items()
+        for method in methods
     }
     described = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
     assert described == served

@@ -1,8 +1,7 @@
 //! Administration: each change is a record like everything else.
 
 use crate::gateway::Gateway;
-use ordergate_core::engine::{Changed, NewKey};
-use ordergate_core::limits::LimitKind;
+use ordergate_core::engine::NewKey;
 use ordergate_core::number::{Amount, NumberError, Price, Qty};
 use ordergate_core::record::InstrumentSet;
 use ordergate_core::refusal::Refusal;
@@ -59,7 +58,7 @@ impl Gateway {
     }
 
     /// The key's id.
-    #[pyo3(signature = (account, owner, name, token_sha256, scopes, rate_per_second, expires_at_ns))]
+    #[pyo3(signature = (account, owner, name, token_sha256, scopes, rate_per_second, expires_at_ns, symbols=Vec::new(), ip_allow=Vec::new()))]
     #[allow(clippy::too_many_arguments, reason = "the record's own fields")]
     fn create_key(
         &mut self,
@@ -70,7 +69,11 @@ impl Gateway {
         scopes: Vec<String>,
         rate_per_second: u32,
         expires_at_ns: Option<Nanos>,
+        symbols: Vec<String>,
+        ip_allow: Vec<String>,
     ) -> PyResult<KeyId> {
+        let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
+        let ip_allow: Vec<&str> = ip_allow.iter().map(String::as_str).collect();
         let token_sha256 = token_sha256
             .try_into()
             .map_err(|_| Self::misuse("token_sha256 has 32 bytes"))?;
@@ -84,8 +87,8 @@ impl Gateway {
             scopes: &scopes,
             rate_per_second,
             expires_at: expires_at_ns,
-            symbols: &[],
-            ip_allow: &[],
+            symbols: &symbols,
+            ip_allow: &ip_allow,
         };
         let (id, _) = self
             .command(|engine, now| engine.create_key(&key, now))?
@@ -122,41 +125,6 @@ impl Gateway {
             .command(|engine, now| engine.set_instrument(set, now))?
             .map_err(refused)?;
         Ok(seq.unwrap_or(0))
-    }
-
-    #[pyo3(signature = (account, max_order_qty, max_order_notional, max_open_orders, by, reason))]
-    fn set_limits(
-        &mut self,
-        account: Option<&str>,
-        max_order_qty: Option<&str>,
-        max_order_notional: Option<&str>,
-        max_open_orders: Option<u32>,
-        by: &str,
-        reason: &str,
-    ) -> PyResult<Seq> {
-        let amount = |name: &str, text: Option<&str>| text.map(|text| number(name, text, Amount::parse)).transpose();
-        let limits = [
-            (
-                LimitKind::MaxOrderQty,
-                amount("maxOrderQty", max_order_qty)?.map(|most| most.0),
-            ),
-            (
-                LimitKind::MaxOrderNotional,
-                amount("maxOrderNotional", max_order_notional)?.map(|most| most.0),
-            ),
-            (LimitKind::MaxOpenOrders, max_open_orders.map(i128::from)),
-        ];
-        let (word, target) = account.map_or(("firm", ""), |account| ("account", account));
-        let scope = self.engine.state().limit_scope(word, target, None).map_err(refused)?;
-        let mut newest = 0;
-        for (kind, value) in limits {
-            let set = self.command(|engine, now| engine.set_limit(scope.clone(), kind, value, by, reason, now))?;
-            newest = match set.map_err(refused)? {
-                Changed::InForce(seq) | Changed::Waits(seq) => seq,
-                Changed::Same => newest,
-            };
-        }
-        Ok(newest)
     }
 
     /// JSON list of accounts with balances.
@@ -196,7 +164,7 @@ impl Gateway {
                 json!({"id": id, "account": account, "owner": key.created.owner, "name": key.created.name,
                     "scopes": scopes, "ratePerSecond": key.created.rate_per_second,
                     "createdAtNs": key.created_at, "expiresAtNs": key.created.expires_at,
-                    "revokedAtNs": key.revoked_at, "valid": key.is_valid(now)})
+                    "revokedAtNs": key.revoked_at, "symbols": key.created.symbols, "ipAllow": key.created.ip_allow, "valid": key.is_valid(now)})
             })
             .collect();
         list.to_string().into_bytes()

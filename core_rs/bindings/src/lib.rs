@@ -11,6 +11,8 @@ mod refusal;
 mod requests;
 mod retention;
 mod rows;
+mod rule_rows;
+mod rules;
 mod start;
 mod table;
 mod venues;

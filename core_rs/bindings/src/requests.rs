@@ -43,9 +43,10 @@ fn either<'py>(answered: Answered<'py>) -> Either<Answer<'py>, PyRefusal> {
 
 impl Gateway {
     /// Who asks: `Bearer <token>`, looked up by the SHA-256 of the token, so that comparing leaks nothing.
-    fn caller(&mut self, authorization: Option<&str>, needed: Scope) -> Result<Caller, Refusal> {
+    fn caller(&mut self, authorization: Option<&str>, needed: Scope, peer: Option<&str>) -> Result<Caller, Refusal> {
         let now = self.clock.now();
-        self.engine.authorize(&token_hash(authorization), needed, now)
+        self.engine
+            .authorize_from(&token_hash(authorization), needed, peer, now)
     }
 
     /// A sequence to wait for, 0 when it is durable.
@@ -221,6 +222,7 @@ fn parse_id(text: &str) -> Option<OrderId> {
 #[pymethods]
 impl Gateway {
     /// POST /orders: authenticate, then everything that decides, then the record; see PROTOCOLS §5 for the order.
+    #[pyo3(signature = (authorization, idempotency_key, request_id, body, peer=None))]
     fn place<'py>(
         &mut self,
         py: Python<'py>,
@@ -228,8 +230,9 @@ impl Gateway {
         idempotency_key: Option<&str>,
         request_id: &str,
         body: &[u8],
+        peer: Option<&str>,
     ) -> PyResult<Either<Answer<'py>, PyRefusal>> {
-        let caller = match self.caller(authorization, Scope::Trade) {
+        let caller = match self.caller(authorization, Scope::Trade, peer) {
             Ok(caller) => caller,
             Err(refused) => return Ok(Either::Refusal(refused.into())),
         };
@@ -250,13 +253,15 @@ impl Gateway {
     }
 
     /// DELETE /orders/{id}.
+    #[pyo3(signature = (authorization, order_id, peer=None))]
     fn cancel<'py>(
         &mut self,
         py: Python<'py>,
         authorization: Option<&str>,
         order_id: &str,
+        peer: Option<&str>,
     ) -> PyResult<Either<Answer<'py>, PyRefusal>> {
-        let caller = match self.caller(authorization, Scope::CancelOnly) {
+        let caller = match self.caller(authorization, Scope::CancelOnly, peer) {
             Ok(caller) => caller,
             Err(refused) => return Ok(Either::Refusal(refused.into())),
         };
@@ -277,14 +282,16 @@ impl Gateway {
     }
 
     /// GET /orders/{id}.
+    #[pyo3(signature = (authorization, order_id, peer=None))]
     fn order<'py>(
         &mut self,
         py: Python<'py>,
         authorization: Option<&str>,
         order_id: &str,
+        peer: Option<&str>,
     ) -> Either<Answer<'py>, PyRefusal> {
         let read = |gateway: &mut Self| -> Result<Answer<'py>, Refusal> {
-            let caller = gateway.caller(authorization, Scope::Read)?;
+            let caller = gateway.caller(authorization, Scope::Read, peer)?;
             let order = gateway.order_of(caller, order_id)?;
             let mut out = String::with_capacity(512);
             gateway.push_order(&mut out, order);
@@ -294,7 +301,7 @@ impl Gateway {
     }
 
     /// GET /orders: one page, newest first; the last element is the cursor of the next page.
-    #[pyo3(signature = (authorization, cursor, limit, symbol, status))]
+    #[pyo3(signature = (authorization, cursor, limit, symbol, status, peer=None))]
     fn orders<'py>(
         &mut self,
         py: Python<'py>,
@@ -303,9 +310,10 @@ impl Gateway {
         limit: Option<&str>,
         symbol: Option<String>,
         status: Option<&str>,
+        peer: Option<&str>,
     ) -> Either<(u16, Seq, Bound<'py, PyBytes>, Option<String>), PyRefusal> {
         let read = || -> Result<_, Refusal> {
-            let caller = self.caller(authorization, Scope::Read)?;
+            let caller = self.caller(authorization, Scope::Read, peer)?;
             let query = self.query(caller, cursor, limit, symbol, status)?;
             let (body, newest, next) = self.page(caller, &query);
             Ok((
@@ -322,9 +330,15 @@ impl Gateway {
     }
 
     /// GET /portfolio: balances and positions of the caller's account.
-    fn portfolio<'py>(&mut self, py: Python<'py>, authorization: Option<&str>) -> Either<Answer<'py>, PyRefusal> {
+    #[pyo3(signature = (authorization, peer=None))]
+    fn portfolio<'py>(
+        &mut self,
+        py: Python<'py>,
+        authorization: Option<&str>,
+        peer: Option<&str>,
+    ) -> Either<Answer<'py>, PyRefusal> {
         let read = |gateway: &mut Self| -> Result<Answer<'py>, Refusal> {
-            let caller = gateway.caller(authorization, Scope::Read)?;
+            let caller = gateway.caller(authorization, Scope::Read, peer)?;
             let state = gateway.engine.state();
             let name = state
                 .account(caller.account)

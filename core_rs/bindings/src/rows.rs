@@ -82,11 +82,12 @@ impl Batch {
             Record::KillOn(_) | Record::KillOff(_) | Record::Illegal(_) | Record::Parked(_) => {
                 self.alarm_or_kill(seq, ts, record);
             }
+            _ if self.rule(state, seq, ts, record) => {}
             _ => self.administration(state, seq, ts, record),
         }
     }
 
-    fn table(&mut self, name: &'static str) -> &mut Table {
+    pub(crate) fn table(&mut self, name: &'static str) -> &mut Table {
         self.tables.entry(name).or_default()
     }
 
@@ -246,6 +247,8 @@ impl Batch {
                 body.rate_per_second.into(),
                 ts.into(),
                 body.expires_at.into(),
+                body.symbols.join(",").into(),
+                body.ip_allow.join(",").into(),
                 seq.into(),
             ]),
             Record::KeyRevoked(body) => {
@@ -274,17 +277,6 @@ impl Batch {
                     seq.into(),
                 ]);
             }
-            Record::LimitsSet(body) => self.table("limits").push([
-                body.version.into(),
-                body.account.map(|id| account(state, id)).into(),
-                body.max_order_qty.map(|value| value.to_string()).into(),
-                body.max_order_notional.map(|value| value.to_string()).into(),
-                body.max_open_orders.into(),
-                body.by.as_str().into(),
-                body.reason.as_str().into(),
-                ts.into(),
-                seq.into(),
-            ]),
             Record::TradingStateSet(body) => self.risk_event(seq, ts, record, body.mode),
             Record::LimitBreached(body) => self.risk_event(seq, ts, record, Some(body.mode)),
             Record::LimitWarned(body) => self.risk_event(seq, ts, record, Some(body.mode)),
@@ -371,11 +363,11 @@ pub fn chain(head: &EventHash, seq: Seq, kind: &str, payload: &str) -> EventHash
     hash.finalize().into()
 }
 
-fn account(state: &State, id: u32) -> &str {
+pub(crate) fn account(state: &State, id: u32) -> &str {
     state.account(id).map_or("", |account| account.name.as_str())
 }
 
-fn symbol(state: &State, id: u32) -> &str {
+pub(crate) fn symbol(state: &State, id: u32) -> &str {
     state.instrument(id).map_or("", |instrument| instrument.symbol.as_str())
 }
 

@@ -236,6 +236,7 @@ impl Engine {
     ) -> Result<Seq, Broken> {
         let LimitChange { scope, kind, value } = change;
         let record = LimitChanged {
+            old: self.state.rules.limits.limit(&scope, kind),
             scope,
             kind,
             value,

@@ -158,6 +158,8 @@ pub struct LimitChanged {
     pub scope: LimitScope,
     /// What is limited.
     pub kind: LimitKind,
+    /// What it was, for people.
+    pub old: Option<i128>,
     /// In the unit of the kind; `None` takes the limit away.
     pub value: Option<i128>,
     /// Rises with each change of any limit.

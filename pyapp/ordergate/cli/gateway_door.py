@@ -34,6 +34,7 @@ def _without_gateway(paths: Paths, verb: str, arguments: dict[str, Any]) -> Any:
             segment_bytes=settings.journal.segment_mib << 20,
             state_hash_every=settings.journal.state_hash_every,
         )
+        gateway.set_loosen_percent(settings.risk.loosen_percent)
     except SettingsError as error:
         refuse(str(error))
     except _core.JournalLocked:

@@ -19,6 +19,8 @@ COLUMNS = {
     "name": "name",
     "scopes": "scopes",
     "rate/s": "ratePerSecond",
+    "symbols": "symbols",
+    "from": "ipAllow",
     "created": "createdAtNs",
     "expires": "expiresAtNs",
     "revoked": "revokedAtNs",
@@ -42,10 +44,15 @@ def keys() -> None:
 )
 @click.option("--rate", type=click.IntRange(1, 1_000_000), default=DEFAULT_RATE, show_default=True, help="Requests/s.")
 @click.option("--expires", metavar="TIME", help="RFC 3339, for example 2027-01-31T00:00:00Z.  [default: never]")
+@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="May be repeated.  [default: every symbol]")
+@click.option(
+    "--ip-allow", "networks", multiple=True, metavar="CIDR",
+    help="Where it may be used from, for example 10.0.0.0/8; may be repeated.  [default: everywhere]",
+)  # fmt: skip
 @data_dir_option
 def create(
     account: str, owner: str | None, name: str | None, scopes: tuple[str, ...], rate: int, expires: str | None,
-    paths: Paths,
+    symbols: tuple[str, ...], networks: tuple[str, ...], paths: Paths,
 ) -> None:  # fmt: skip
     """Create a key and show its token, this once.
 
@@ -62,6 +69,8 @@ def create(
         "scopes": list(scopes) or ["read", "trade"],
         "ratePerSecond": rate,
     }
+    arguments |= {"symbols": list(symbols)} if symbols else {}
+    arguments |= {"ipAllow": list(networks)} if networks else {}
     if expires is not None:
         arguments["expiresAt"] = expires
     made = ask(paths, "keys.create", arguments)

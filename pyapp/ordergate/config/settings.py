@@ -79,6 +79,12 @@ class Paper(msgspec.Struct, frozen=True):
     replay_speed: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
 
 
+class Risk(msgspec.Struct, frozen=True):
+    """By how many percent of itself a limit may be loosened without a second person."""
+
+    loosen_percent: Annotated[int, Meta(ge=0, le=1_000)] = 10
+
+
 class Log(msgspec.Struct, frozen=True):
     """How much the processes write into the log directory."""
 
@@ -94,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True):
     journal: Journal = Journal()
     archive: Archive = Archive()
     paper: Paper = Paper()
+    risk: Risk = Risk()
     log: Log = Log()
 
 

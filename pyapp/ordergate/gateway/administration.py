@@ -14,8 +14,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ordergate import _core
+from ordergate.gateway import rule_administration
 from ordergate.gateway.kill_scopes import SCOPES, key_of, scope_of
 from ordergate.gateway.kill_switch import LEVELS
+from ordergate.gateway.verbs import Arguments, Json, Nothing, Refused
 
 TOKEN_PREFIX: Final = "og_"
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,26 +29,16 @@ _JOURNAL_TIME_MAX_NS: Final = (1 << 64) - 1
 _amount = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,8})?").fullmatch
 _asset = re.compile(r"[A-Z0-9]{1,20}").fullmatch
 
-Json = dict[str, Any]
 
-
-class Refused(Exception):
-    """An administration request that cannot be carried out: (code, detail)."""
-
-
-class _Arguments(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    pass
-
-
-class AccountsCreate(_Arguments):
+class AccountsCreate(Arguments):
     """A new account; `paper` is what it starts with, by asset."""
 
     name: str
-    paper: dict[str, str] = {}
+    paper: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class KeysCreate(_Arguments):
-    """A new API key. `rate_per_second` 0 means no limit; `expires_at` is RFC 3339."""
+class KeysCreate(Arguments):
+    """A new API key. `rate_per_second` 0 means no limit; `expires_at` is RFC 3339; empty lists allow everything."""
 
     account: str
     owner: str
@@ -54,15 +46,17 @@ class KeysCreate(_Arguments):
     scopes: list[str]
     rate_per_second: int
     expires_at: str | None = None
+    symbols: list[str] = msgspec.field(default_factory=list)
+    ip_allow: list[str] = msgspec.field(default_factory=list)
 
 
-class KeysRevoke(_Arguments):
+class KeysRevoke(Arguments):
     """The key that is no longer accepted."""
 
     id: int
 
 
-class TradingStateChange(_Arguments):
+class TradingStateChange(Arguments):
     """ACTIVE, REDUCE_ONLY or HALTED for a scope; an absent mode is both."""
 
     scope: str
@@ -73,7 +67,7 @@ class TradingStateChange(_Arguments):
     mode: str | None = None
 
 
-class StpGroupChange(_Arguments):
+class StpGroupChange(Arguments):
     """The group of accounts that this one must not trade with; empty is its own."""
 
     account: str
@@ -82,24 +76,13 @@ class StpGroupChange(_Arguments):
     reason: str
 
 
-class InstrumentsLoad(_Arguments):
+class InstrumentsLoad(Arguments):
     """Instruments with their filters; those that did not change are not journaled again."""
 
     instruments: list[dict[str, str]]
 
 
-class LimitsSet(_Arguments):
-    """Limits of one account, or of the firm when `account` is absent; an absent limit is no limit."""
-
-    by: str
-    reason: str
-    account: str | None = None
-    max_order_qty: str | None = None
-    max_order_notional: str | None = None
-    max_open_orders: int | None = None
-
-
-class KillChange(_Arguments):
+class KillChange(Arguments):
     """Who stops or starts trading, and why."""
 
     by: str
@@ -121,17 +104,13 @@ class KillChange(_Arguments):
         return self.scope, self.target
 
 
-class KillAdopt(_Arguments):
+class KillAdopt(Arguments):
     """Who says that this Redis is ours from now on."""
 
     by: str
 
 
-class Nothing(_Arguments):
-    """No arguments."""
-
-
-Arguments = TypeVar("Arguments", bound=_Arguments)
+Model = TypeVar("Model", bound=Arguments)
 
 
 def make_token() -> str:
@@ -166,7 +145,7 @@ def execute(gateway: _core.Gateway, verb: str, args: Json) -> Json:
         return error("invalid_field", "a number is out of range: negative, or too large")
 
 
-def convert(args: Json, model: type[Arguments]) -> Arguments:
+def convert(args: Json, model: type[Model]) -> Model:
     """The arguments of a verb. Raises Refused, naming the field."""
     try:
         return msgspec.convert(args, model)
@@ -208,7 +187,17 @@ def _keys_create(gateway: _core.Gateway, args: KeysCreate) -> Json:
     expires_ns = None if args.expires_at is None else _journal_time(gateway, args.expires_at)
     token = make_token()
     digest = hashlib.sha256(token.encode()).digest()
-    key = gateway.create_key(args.account, args.owner, args.name, digest, args.scopes, args.rate_per_second, expires_ns)
+    key = gateway.create_key(
+        args.account,
+        args.owner,
+        args.name,
+        digest,
+        args.scopes,
+        args.rate_per_second,
+        expires_ns,
+        args.symbols,
+        args.ip_allow,
+    )
     return {"id": key, "token": token}
 
 
@@ -244,14 +233,6 @@ def _instruments_load(gateway: _core.Gateway, args: InstrumentsLoad) -> Json:
         if gateway.set_instrument(terms):
             changed.append(fields.get("symbol", ""))
     return {"changed": changed}
-
-
-def _limits_set(gateway: _core.Gateway, args: LimitsSet) -> Json:
-    return {
-        "seq": gateway.set_limits(
-            args.account, args.max_order_qty, args.max_order_notional, args.max_open_orders, args.by, args.reason
-        )
-    }
 
 
 def _trading_state_set(gateway: _core.Gateway, args: TradingStateChange) -> Json:
@@ -310,7 +291,7 @@ def _status(gateway: _core.Gateway, args: Nothing) -> Json:
 
 
 Action = Callable[[_core.Gateway, Any], Any]
-VERBS: Final[dict[str, tuple[type[_Arguments], Action]]] = {
+VERBS: Final[dict[str, tuple[type[Arguments], Action]]] = {
     "accounts.create": (AccountsCreate, _accounts_create),
     "accounts.list": (Nothing, _accounts_list),
     "instruments.load": (InstrumentsLoad, _instruments_load),
@@ -322,7 +303,7 @@ VERBS: Final[dict[str, tuple[type[_Arguments], Action]]] = {
     "kill.off": (KillChange, _kill_off),
     "kill.on": (KillChange, _kill_on),
     "kill.status": (Nothing, _kill_status),
-    "limits.set": (LimitsSet, _limits_set),
+    **rule_administration.VERBS,
     "risk.state": (Nothing, _trading_states),
     "risk.state.set": (TradingStateChange, _trading_state_set),
     "status": (Nothing, _status),

@@ -8,6 +8,7 @@ from ordergate.gateway import administration
 from ordergate.gateway.admin_socket import Json, LiveVerb
 from ordergate.gateway.durability import Durability
 from ordergate.gateway.kill_poller import KillPoller
+from ordergate.gateway.verbs import Nothing, Refused
 
 Work = Callable[[Any], Awaitable[Json]]
 
@@ -36,14 +37,14 @@ def live_verbs(gateway: _core.Gateway, durability: Durability, kill: KillPoller)
             return administration.error("nothing_adopted", refusal)
         return await durably({"ok": _status(gateway, kill)})
 
-    async def kill_status(_: administration.Nothing) -> Json:
+    async def kill_status(_: Nothing) -> Json:
         return {"ok": _status(gateway, kill)}
 
     return {
         "kill.adopt-redis": _verb(administration.KillAdopt, kill_adopt),
         "kill.off": _verb(administration.KillChange, kill_off),
         "kill.on": _verb(administration.KillChange, kill_on),
-        "kill.status": _verb(administration.Nothing, kill_status),
+        "kill.status": _verb(Nothing, kill_status),
     }
 
 
@@ -51,7 +52,7 @@ def _verb(model: type[Any], work: Work) -> LiveVerb:
     async def verb(args: Json) -> Json:
         try:
             return await work(administration.convert(args, model))
-        except administration.Refused as refused:
+        except Refused as refused:
             return administration.error(*refused.args)
 
     return verb

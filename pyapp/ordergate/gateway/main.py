@@ -75,6 +75,7 @@ def run(settings: Settings, paths: Paths) -> int:
             hard_free_bytes=settings.journal.hard_free_bytes,
             reserve_bytes=settings.journal.reserve_bytes,
         )
+        gateway.set_loosen_percent(settings.risk.loosen_percent)
     except _core.JournalLocked as locked:
         return _refuse(f"another gateway runs on this data directory: {locked}", EXIT_USAGE)
     except _core.JournalRefused as refused:

@@ -8,4 +8,4 @@ from ordergate.http.problem import Reply
 
 async def portfolio(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/portfolio: balances and positions, by mode."""
-    return await read(deps, request, deps.gateway.portfolio(request.headers.get("authorization")))
+    return await read(deps, request, deps.gateway.portfolio(request.headers.get("authorization"), request.peer))

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from ordergate import _core
-from ordergate.http import account, health, kill, orders, problem
+from ordergate.http import account, health, kill, orders, problem, risk_limits, strategies
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, HttpProtocol, Request, Scope
 from ordergate.http.problem import Reply
@@ -29,6 +29,11 @@ STATIC: Final[dict[str, Route]] = {
     "/api/v1/portfolio": ({"GET": account.portfolio}, _NO_QUERY),
     "/api/v1/kill": ({"GET": kill.show, "POST": kill.stop, "DELETE": kill.clear}, kill.QUERY),
     "/api/v1/heartbeat": ({"POST": kill.heartbeat}, _NO_QUERY),
+    "/api/v1/risk/limits": ({"GET": risk_limits.show, "POST": risk_limits.change}, _NO_QUERY),
+    "/api/v1/risk/limits/history": ({"GET": risk_limits.history}, _NO_QUERY),
+    "/api/v1/risk/requests": ({"GET": risk_limits.requests}, _NO_QUERY),
+    "/api/v1/risk/overrides": ({"POST": risk_limits.override}, _NO_QUERY),
+    "/api/v1/strategies": ({"GET": strategies.show, "POST": strategies.create}, _NO_QUERY),
     "/api/v1/health": ({"GET": health.health}, _NO_QUERY),
     "/metrics": ({"GET": health.metrics}, _NO_QUERY),
     "/openapi.json": ({"GET": health.openapi_document}, _NO_QUERY),
@@ -38,7 +43,12 @@ DYNAMIC: Final[dict[str, Route]] = {
     "/api/v1/orders": ({"GET": orders.show, "DELETE": orders.cancel}, _NO_QUERY),
 }
 # One dynamic segment with a verb or a part behind it: (what stands before, what stands after) -> route.
-NESTED: Final[dict[tuple[str, str], Route]] = {}
+NESTED: Final[dict[tuple[str, str], Route]] = {
+    ("/api/v1/risk/requests", "approve"): ({"POST": risk_limits.approve}, _NO_QUERY),
+    ("/api/v1/risk/requests", "reject"): ({"POST": risk_limits.reject}, _NO_QUERY),
+    ("/api/v1/strategies", "start"): ({"POST": strategies.start}, _NO_QUERY),
+    ("/api/v1/strategies", "stop"): ({"POST": strategies.stop}, _NO_QUERY),
+}
 # Answered whatever the load, and while stopping.
 _ALWAYS: Final = frozenset({"/api/v1/health", "/metrics"})
 _sane_request_id = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -93,7 +103,9 @@ class App:
                 text = scope.query_string
                 query = parse_query(text, _NO_QUERY if scope.method == "POST" else route[1]) if text else _EMPTY
                 if isinstance(query, dict):
-                    reply = await handler(self._deps, self._bodies, Request(headers, proto, request_id, segment, query))
+                    reply = await handler(
+                        self._deps, self._bodies, Request(headers, proto, request_id, segment, query, scope.client)
+                    )
                 else:
                     reply = problem.reply("invalid_parameter", request_id, query[1], errors=[query])
             proto.response_bytes(*reply)

@@ -57,6 +57,8 @@ class Scope(Protocol):
     def query_string(self) -> str: ...
     @property
     def headers(self) -> Headers: ...
+    @property
+    def client(self) -> str: ...
 
 
 class HttpProtocol(Protocol):
@@ -103,3 +105,5 @@ class Request(msgspec.Struct, gc=False):
     segment: str
     """The dynamic part of the path, or empty."""
     query: dict[str, str]
+    peer: str | None = None
+    """Address and port of the other end of the connection: of a proxy, behind one."""

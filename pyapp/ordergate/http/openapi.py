@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ordergate.http import schemas
+from ordergate.http import rule_schemas, schemas
 from ordergate.http.problem import TABLE
 
 _BODILESS: Final = "headers_too_large"
@@ -15,7 +15,7 @@ _FRAMING: Final = (
     "refuses itself: a request that is no HTTP/1.1 or has a bad Content-Length gets a bare 400, too many or too large "
     "headers get a bare 431. Both come without a body and end the connection."
 )
-_AUTH: Final = ("unauthorized", "forbidden", "rate_limited")
+_AUTH: Final = ("unauthorized", "forbidden", "ip_not_allowed", "rate_limited")
 _ALWAYS: Final = (
     "not_found",
     "method_not_allowed",
@@ -43,6 +43,11 @@ _PLACE: Final = (
     "invalid_quantity",
     "invalid_notional",
     "symbol_not_trading",
+    "symbol_not_allowed",
+    "strategy_not_running",
+    "restricted_symbol",
+    "outside_schedule",
+    "override_invalid",
     "order_rejected",
     "request_key_quota",
     "killed",
@@ -53,6 +58,8 @@ _PLACE: Final = (
 )
 _READ: Final = (*_AUTH, "invalid_parameter", "flush_stalled")
 _CANCEL: Final = (*_AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
+_CHANGE: Final = (*_AUTH, "invalid_parameter")
+_BODY: Final = ("malformed_json", "invalid_field", "request_timeout", "length_required", "body_too_large")
 _MODELS: Final = (
     schemas.NewOrder,
     schemas.Order,
@@ -66,6 +73,7 @@ _MODELS: Final = (
     schemas.Kill,
     schemas.KillCleared,
     schemas.Heartbeat,
+    *rule_schemas.MODELS,
 )
 
 Json = dict[str, Any]
@@ -217,6 +225,7 @@ def _paths() -> Json:
         "/api/v1/portfolio": {"get": portfolio},
         **_kill_paths(),
         "/api/v1/health": {"get": health},
+        **_risk_paths(order_id),
         "/metrics": {"get": metrics},
         "/openapi.json": {"get": document_},
     }
@@ -270,6 +279,42 @@ def _kill_paths() -> Json:
     }
 
 
+def _risk_paths(identifier: Json) -> Json:
+    """Limits, the changes that wait for a second person, and strategies."""
+
+    def read(name: str, summary: str, schema: str, *codes: str) -> Json:
+        return {"get": _operation(name, summary, {"200": _ok("Now.", schema)}, (*_READ, *codes), tags=["risk"])}
+
+    def change(name: str, summary: str, ok: Json, body: str | None, *codes: str, **more: Any) -> Json:
+        content = {} if body is None else {"requestBody": {"required": True, "content": _content(body)}}
+        known = _CHANGE if body is None else (*_CHANGE, *_BODY)
+        return {"post": _operation(name, summary, ok, (*known, *codes), tags=["risk"], **content, **more)}
+
+    quota, needed = ("invalid_limit", "change_request_quota"), "second_person_needed"
+    changed = {"200": _ok("In force, or so already.", "Changed"), "202": _ok("Waits for a second person.", "Changed")}
+    waits, decided = {"202": changed["202"]}, {"200": _ok("It waits no longer.", "Decided")}
+    created, turned = {"201": _ok("Created.", "StrategyTurned")}, {"200": _ok("Its status.", "StrategyTurned")}
+    number: Json = {"parameters": [{**identifier, "description": "The request's id."}]}
+    named: Json = {"parameters": [{**identifier, "description": "Its id.", "schema": {"type": "string"}}]}
+    return {
+        "/api/v1/risk/limits": read("listLimits", "Limits that bind the account", "Limits")
+        | change("setLimit", "Set a limit", changed, "LimitChange", *quota),
+        "/api/v1/risk/limits/history": read(
+            "listLimitChanges", "Changes of limits, newest first", "LimitHistory", "history_unavailable"
+        ),
+        "/api/v1/risk/requests": read("listChanges", "Changes that wait for a second person", "ChangeRequests"),
+        "/api/v1/risk/requests/{id}/approve": change(
+            "approveChange", "Approve a change", decided, None, needed, *quota, **number
+        ),
+        "/api/v1/risk/requests/{id}/reject": change("rejectChange", "Reject a change", decided, None, **number),
+        "/api/v1/risk/overrides": change("askOverride", "Ask to let one order pass", waits, "OverrideRequest", *quota),
+        "/api/v1/strategies": read("listStrategies", "The account's strategies", "Strategies")
+        | change("createStrategy", "Create a strategy, STOPPED", created, "NewStrategy", "strategy_exists"),
+        "/api/v1/strategies/{id}/start": change("startStrategy", "Start a strategy", turned, None, "killed", **named),
+        "/api/v1/strategies/{id}/stop": change("stopStrategy", "Stop a strategy", turned, None, **named),
+    }
+
+
 def _text_header(description: str) -> Json:
     return {"description": description, "schema": {"type": "string"}}
 
@@ -305,6 +350,7 @@ def _parameters() -> Json:
 def build() -> Json:
     """The document as plain data."""
     _, components = msgspec.json.schema_components(_MODELS, ref_template="#/components/schemas/{name}")
+    components["LimitChange"] = rule_schemas.LIMIT_CHANGE
     components["Problem"]["properties"]["code"]["enum"] = list(TABLE)
     return {
         "openapi": "3.1.0",
@@ -317,7 +363,7 @@ def build() -> Json:
         },
         "servers": [{"url": "/", "description": "This gateway"}],
         "security": [{"apiKey": []}],
-        "tags": [{"name": "orders"}, {"name": "account"}, {"name": "operation"}],
+        "tags": [{"name": "orders"}, {"name": "account"}, {"name": "risk"}, {"name": "operation"}],
         "paths": _paths(),
         "components": {
             "schemas": components,

@@ -57,14 +57,14 @@ async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     keys = request.headers.get_all("idempotency-key")
     key = keys[0] if len(keys) == 1 else _one_key(keys, request.headers)
     newest = deps.newest_seq
-    answer = deps.gateway.place(authorization, key, request.id, body)
+    answer = deps.gateway.place(authorization, key, request.id, body, request.peer)
     if not isinstance(answer, tuple):
         if answer.code != "kill_switch_stale":
             return refuse(answer, request.id)
         # Fail closed, but not for a hiccup: the order waits for the next reading.
         await deps.next_kill_reading(KILL_READING_SECONDS_MAX)
         newest = deps.newest_seq
-        answer = deps.gateway.place(authorization, key, request.id, body)
+        answer = deps.gateway.place(authorization, key, request.id, body, request.peer)
         if not isinstance(answer, tuple):
             return refuse(answer, request.id)
     status, seq, payload = answer
@@ -79,14 +79,14 @@ async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
         headers.append(REPLAYED)
     elif status == 201 and (prefer := get("prefer")) is not None and (match := _wait_preference(prefer)) is not None:
         seconds = min(int(match[1]), PREFER_SECONDS_MAX)
-        payload = await _follow(deps, authorization, payload, seconds)
+        payload = await _follow(deps, request, payload, seconds)
         headers.append(("preference-applied", f"wait={seconds}"))
     return status, headers, payload
 
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/orders/{id}."""
-    answer = deps.gateway.order(request.headers.get("authorization"), request.segment)
+    answer = deps.gateway.order(request.headers.get("authorization"), request.segment, request.peer)
     if not isinstance(answer, tuple) and answer.code == "order_left":
         return await _past(deps, request, deps.gateway.past_order)
     return await read(deps, request, answer)
@@ -94,7 +94,7 @@ async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def cancel(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """DELETE /api/v1/orders/{id}: 202 while it is being canceled, 200 when it already was."""
-    answer = deps.gateway.cancel(request.headers.get("authorization"), request.segment)
+    answer = deps.gateway.cancel(request.headers.get("authorization"), request.segment, request.peer)
     if not isinstance(answer, tuple):
         if answer.code == "order_left":
             return await _past(deps, request, deps.gateway.past_cancel)
@@ -112,7 +112,12 @@ async def page(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/orders: one page, newest first, with `Link: rel="next"`."""
     query = request.query.get
     answer = deps.gateway.orders(
-        request.headers.get("authorization"), query("cursor"), query("limit"), query("symbol"), query("status")
+        request.headers.get("authorization"),
+        query("cursor"),
+        query("limit"),
+        query("symbol"),
+        query("status"),
+        request.peer,
     )
     if not isinstance(answer, tuple):
         return refuse(answer, request.id)
@@ -166,17 +171,18 @@ async def _settle(deps: Deps, seq: int, seconds: float) -> bool:
     return True
 
 
-async def _follow(deps: Deps, authorization: str | None, stored: bytes, seconds: int) -> bytes:
+async def _follow(deps: Deps, request: Request, stored: bytes, seconds: int) -> bytes:
     """The order as it stands once it has left PENDING_NEW and SUBMITTED, or when `seconds` are over.
 
     Falls back to the newest durable view when the key runs out of its rate or a flush stalls.
     """
+    authorization, peer = request.headers.get("authorization"), request.peer
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     order_id = _decode_progress(stored).id
     view = stored
     while (left := deadline - loop.time()) > 0 and not deps.stopping:
-        answer = deps.gateway.order(authorization, order_id)
+        answer = deps.gateway.order(authorization, order_id, peer)
         if not isinstance(answer, tuple):
             return view
         _, seq, seen = answer

@@ -75,6 +75,10 @@ class NewOrder(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults
     ) = msgspec.UNSET
     client_order_id: ClientOrderId | msgspec.UnsetType = msgspec.UNSET
     strategy_id: StrategyId | msgspec.UnsetType = msgspec.UNSET
+    override_id: (
+        Annotated[str, Meta(pattern="^[1-9][0-9]*$", description="An override granted for this order; used once.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     valid_for_ms: (
         Annotated[
             int,

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ordergate.persistence.connection import SHORT_S, TROUBLE, Connection, bounded, close, connect, describe
 
@@ -14,6 +14,20 @@ SELECT w.last_seq, o.id IS NOT NULL AS found, o.facts,
        (extract(epoch FROM o.durable_at) * 1000000)::bigint * 1000 AS durable_ns
 FROM execution.watermark w LEFT JOIN execution.orders o ON o.id = $1
 WHERE w.shard = 0
+"""
+
+
+_LIMIT_CHANGES: Final = """
+SELECT coalesce(json_agg(json_build_object(
+    'version', version, 'scope', scope, 'target', target, 'symbol', symbol, 'kind', kind, 'old', old::text,
+    'new', new::text, 'by', set_by, 'approvedBy', approved_by, 'reason', reason,
+    'at', to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ORDER BY version DESC, kind), '[]')::text
+FROM (
+    SELECT * FROM risk.limits
+    WHERE $1::text IS NULL OR scope = 'firm' OR (scope = 'account' AND target = $1)
+       OR (scope = 'strategy' AND target IN (SELECT id FROM strategy.strategies WHERE account_id = $1))
+       OR (scope = 'key' AND target IN (SELECT id::text FROM identity.api_keys WHERE account_id = $1))
+    ORDER BY version DESC, kind LIMIT 500) AS newest
 """
 
 
@@ -78,6 +92,14 @@ class PastOrders:
             row = await self._ask(0)
         return 0 if row is None else row.last_seq
 
+    async def limit_changes(self, account: str | None) -> bytes:
+        """JSON list of the changes of limits that bind the account (None: all), newest first.
+
+        Raises HistoryUnavailable."""
+        async with self._turn:
+            row = await self._fetch(_LIMIT_CHANGES, account)
+        return b"[]" if row is None else str(row[0]).encode()
+
     async def close(self) -> None:
         """Ends the connection."""
         if self._connection is not None:
@@ -85,15 +107,19 @@ class PastOrders:
             self._connection = None
 
     async def _ask(self, order_id: int) -> _Row | None:
+        row = await self._fetch(_ORDER, order_id)
+        return None if row is None else _Row(*row)
+
+    async def _fetch(self, query: str, argument: object) -> Any:
         if self._dsn is None:
             raise HistoryUnavailable("no Postgres is configured")
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self._dsn, "past orders")
-            row = await bounded(self._connection, self._connection.fetchrow(_ORDER, order_id), SHORT_S)
+            row = await bounded(self._connection, self._connection.fetchrow(query, argument), SHORT_S)
         except _UNREADABLE as error:
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None
             raise HistoryUnavailable(describe(error)) from error
-        return None if row is None else _Row(*row)
+        return row

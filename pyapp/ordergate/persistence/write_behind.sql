@@ -133,13 +133,16 @@ ON CONFLICT (id) DO NOTHING;
 
 -- name: api_keys
 INSERT INTO identity.api_keys (
-    id, account_id, owner, name, token_sha256, scopes, rate_per_second, created_at, expires_at, last_seq)
+    id, account_id, owner, name, token_sha256, scopes, rate_per_second, created_at, expires_at, symbols, ip_allow,
+    last_seq)
 SELECT id, account_id, owner, name, token_sha256, string_to_array(scopes, ','), rate_per_second,
        timestamptz 'epoch' + created_ns / 1000 * interval '1 microsecond',
-       timestamptz 'epoch' + expires_ns / 1000 * interval '1 microsecond', last_seq
+       timestamptz 'epoch' + expires_ns / 1000 * interval '1 microsecond',
+       string_to_array(symbols, ','), string_to_array(ip_allow, ','), last_seq
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::bigint[])
-     AS r (id, account_id, owner, name, token_sha256, scopes, rate_per_second, created_ns, expires_ns, last_seq)
+            $9::bigint[], $10::text[], $11::text[], $12::bigint[])
+     AS r (id, account_id, owner, name, token_sha256, scopes, rate_per_second, created_ns, expires_ns, symbols,
+           ip_allow, last_seq)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: api_keys_revoked
@@ -149,14 +152,56 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (id, revoked_ns, last
 WHERE k.id = r.id AND k.last_seq < r.last_seq;
 
 -- name: limits
-INSERT INTO risk.limits (
-    version, account_id, max_order_qty, max_order_notional, max_open_orders, set_by, reason, set_at)
-SELECT version, account_id, max_order_qty::numeric, max_order_notional::numeric, max_open_orders, set_by, reason,
+INSERT INTO risk.limits (version, scope, target, symbol, kind, old, new, set_by, approved_by, reason, set_at)
+SELECT version, scope, target, symbol, kind, old::numeric, new::numeric, set_by, approved_by, reason,
        timestamptz 'epoch' + set_ns / 1000 * interval '1 microsecond'
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[],
-            $9::bigint[])
-     AS r (version, account_id, max_order_qty, max_order_notional, max_open_orders, set_by, reason, set_ns, seq)
-ON CONFLICT (version) DO NOTHING;
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::bigint[], $12::bigint[])
+     AS r (version, scope, target, symbol, kind, old, new, set_by, approved_by, reason, set_ns, seq)
+ON CONFLICT (version, kind) DO NOTHING;
+
+-- name: change_requests
+INSERT INTO risk.change_requests (id, change, requested_by, reason, requested_at, expires_at, last_seq)
+SELECT id, change::json, requested_by, reason, timestamptz 'epoch' + requested_ns / 1000 * interval '1 microsecond',
+       timestamptz 'epoch' + expires_ns / 1000 * interval '1 microsecond', id
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+     AS r (id, change, requested_by, reason, requested_ns, expires_ns)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: change_requests_closed
+UPDATE risk.change_requests q
+SET outcome = r.outcome, closed_by = r.closed_by, last_seq = r.last_seq,
+    closed_at = timestamptz 'epoch' + r.closed_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+     AS r (id, outcome, closed_by, closed_ns, last_seq)
+WHERE q.id = r.id AND q.last_seq < r.last_seq;
+
+-- name: strategies
+INSERT INTO strategy.strategies (id, account_id, status, set_by, source, reason, updated_at, last_seq)
+SELECT DISTINCT ON (id) id, account_id, status, set_by, source, reason,
+       timestamptz 'epoch' + updated_ns / 1000 * interval '1 microsecond', last_seq
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+     AS r (id, account_id, status, set_by, source, reason, updated_ns, last_seq)
+ORDER BY id, last_seq DESC
+ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, set_by = excluded.set_by, source = excluded.source, reason = excluded.reason,
+    updated_at = excluded.updated_at, last_seq = excluded.last_seq
+WHERE strategies.last_seq < excluded.last_seq;
+
+-- name: restrictions
+INSERT INTO risk.restrictions (seq, account_id, symbol, restricted, set_by, reason, set_at)
+SELECT seq, account_id, symbol, restricted, set_by, reason, timestamptz 'epoch' + set_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::bigint[])
+     AS r (seq, account_id, symbol, restricted, set_by, reason, set_ns)
+ON CONFLICT (seq) DO NOTHING;
+
+-- name: schedules
+INSERT INTO risk.schedules (seq, account_id, weekdays, from_minute, to_minute, set_by, reason, set_at)
+SELECT seq, account_id, weekdays, from_minute, to_minute, set_by, reason,
+       timestamptz 'epoch' + set_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[])
+     AS r (seq, account_id, weekdays, from_minute, to_minute, set_by, reason, set_ns)
+ON CONFLICT (seq) DO NOTHING;
 
 -- name: risk_events
 INSERT INTO risk.events (seq, kind, mode, body, at)

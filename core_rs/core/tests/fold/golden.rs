@@ -184,6 +184,7 @@ fn samples() -> Vec<Record> {
         Record::LimitChanged(LimitChanged {
             scope: scope(Owner::Strategy("grid".into()), Some(3)),
             kind: LimitKind::MaxLongPosition,
+            old: Some(7),
             value: Some(1 << 90),
             version: 5,
             by: "ann".into(),

@@ -11,6 +11,7 @@ mod kills;
 mod operators;
 mod records;
 mod retention;
+mod rules;
 mod steps;
 mod sums;
 mod support;
