@@ -17,7 +17,8 @@ ORDERS = 600
 RELATIONS = [
     "execution.order_events", "execution.orders", "execution.fills", "execution.portfolio_events_outbox",
     "execution.sessions", "execution.alarms", "execution.instruments", "execution.parked_records",
-    "identity.accounts", "identity.api_keys", "risk.limits", "risk.kill_switch_events",
+    "identity.accounts", "identity.api_keys", "risk.limits", "risk.kill_switch_events", "risk.change_requests",
+    "risk.restrictions", "risk.schedules", "strategy.strategies",
 ]  # fmt: skip
 
 
@@ -28,6 +29,15 @@ def journal(data: Path) -> int:
     real_journal.trade(gateway, session, range(ORDERS))
     gateway.kill_on("global", "", 1, 'drill \u2713 \x01 "quoted" \\', "ann", "cli")
     gateway.kill_off("global", "", "ann", "cli")
+    for name, value in (("MAX_ORDER_QTY", "90"), ("MAX_OPEN_ORDERS", None)):
+        change = gateway.set_limit("account", "bench", None, name, value, None, "ann", "rules")
+    assert isinstance(change, tuple) and change[0] == "WAITING"
+    gateway.approve(change[1], "bob")
+    gateway.request_override("bench", "BTCUSDT", ["MAX_ORDER_QTY"], 1000, "ann", "once")
+    gateway.create_strategy("grid", "bench", "ann", "cli", "new")
+    gateway.start_strategy("grid", "ann", "cli", "go")
+    gateway.restrict("bench", "BTCUSDT", True, "ann", "delisting")
+    gateway.set_schedule(None, 31, 0, 1440, "ann", "weekdays")
     key = gateway.create_key("bench", "bob", "old", b"\x02" * 32, ["read"], 1, gateway.now_ns())
     gateway.revoke_key(key)
     gateway.close()

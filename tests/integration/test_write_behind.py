@@ -87,13 +87,13 @@ def test_every_table_and_every_value_arrives(database: str) -> None:
     batch = next(history(1, 1))
     batch = (
         batch.with_table("accounts", ("alpha", t, 1))
-        .with_table("api_keys", (0, "alpha", "ann", "bot", b"\x01" * 32, SCOPES, 50, t, None, 2),
-                    (1, "alpha", "bob", "old", b"\x02" * 32, "orders:read", 0, t, t + 1000, 2))
+        .with_table("api_keys", (0, "alpha", "ann", "bot", b"\x01" * 32, SCOPES, 50, t, None, "", "", 2),
+                    (1, "alpha", "bob", "old", b"\x02" * 32, "orders:read", 0, t, t + 1000, "BTCUSDT,ETHUSDT", "::1", 2))
         .with_table("api_keys_revoked", (1, t + 2000, 3))
         .with_table("instruments", ("BTCUSDT", "BTC", "USDT", "BREAK", '{"tickSize":"0.01"}', 1),
                     ("BTCUSDT", "BTC", "USDT", "TRADING", '{"tickSize":"0.1"}', 2))
-        .with_table("limits", (1, None, "1.5", None, 10, "ann", "start", t, 2),
-                    (2, "alpha", None, "100000", None, "bob", "", t, 3))
+        .with_table("limits", (1, "firm", "", None, "MAX_ORDER_QTY", None, "1.5", "ann", None, "start", t, 2),
+                    (2, "account", "alpha", "BTCUSDT", "MAX_ORDER_QTY", "1.5", None, "bob", "eve", "", t, 3))
         .with_table("sessions", (2, "paper", "PAPER", 4711, t))
         .with_table("kill_switch_events", (3, "global", "", True, 2, "drill", "ann", "cli", t))
         .with_table("alarms", (4, None, "PARKED", "UNKNOWN_ORDER", "a fill of nobody's", t))
@@ -135,9 +135,13 @@ def test_every_table_and_every_value_arrives(database: str) -> None:
     assert keys[0]["token_sha256"] == b"\x01" * 32
     (instrument,) = fetch(database, "SELECT status, filters, last_seq FROM execution.instruments")
     assert instrument == {"status": "TRADING", "filters": '{"tickSize":"0.1"}', "last_seq": 2}
-    limits = fetch(database, "SELECT account_id, max_order_qty, max_open_orders FROM risk.limits ORDER BY version")
-    assert limits[0] == {"account_id": None, "max_order_qty": Decimal("1.5"), "max_open_orders": 10}
-    assert limits[1] == {"account_id": "alpha", "max_order_qty": None, "max_open_orders": None}
+    limits = fetch(database, "SELECT target, symbol, old, new, approved_by FROM risk.limits ORDER BY version")
+    assert limits == [
+        {"target": "", "symbol": None, "old": None, "new": Decimal("1.5"), "approved_by": None},
+        {"target": "alpha", "symbol": "BTCUSDT", "old": Decimal("1.5"), "new": None, "approved_by": "eve"},
+    ]
+    assert [key["symbols"] for key in keys] == [[], ["BTCUSDT", "ETHUSDT"]]
+    assert [key["ip_allow"] for key in keys] == [[], ["::1"]]
     (kill,) = fetch(database, "SELECT scope, active, level, at FROM risk.kill_switch_events")
     assert kill == {"scope": "global", "active": True, "level": 2, "at": moment(t)}
     assert fetch(database, "SELECT id, pid, opened_at FROM execution.sessions") == [
@@ -161,9 +165,9 @@ def test_times_are_exact_to_the_microsecond(database: str) -> None:
 
 def test_numbers_keep_every_digit(database: str) -> None:
     huge, small = "123456789012345678901234567890.12345678", "0.0000000000000001"
-    rows = [(1, None, huge, small, None, "ann", "", 0, 1)]
+    rows = [(1, "firm", "", None, "MAX_ORDER_QTY", huge, small, "ann", None, "", 0, 1)]
     written(database, empty(1, 1).with_table("limits", *rows))
-    (row,) = fetch(database, "SELECT max_order_qty::text q, max_order_notional::text n FROM risk.limits")
+    (row,) = fetch(database, "SELECT old::text q, new::text n FROM risk.limits")
     assert row == {"q": huge, "n": small}
 
 

@@ -109,8 +109,8 @@ def test_lists_for_programs_are_tab_separated(data: Path, door: Door) -> None:
     door.answers["keys.list"] = {"ok": [key]}
     told = run(data, "keys", "list").output.splitlines()
     assert told == [
-        "id\taccount\towner\tname\tscopes\trate/s\tcreated\texpires\trevoked",
-        "1\ta\t\t\tread,kill\t\t2026-11-24T08:32:31Z\t\t",
+        "id\taccount\towner\tname\tscopes\trate/s\tsymbols\tfrom\tcreated\texpires\trevoked",
+        "1\ta\t\t\tread,kill\t\t\t\t2026-11-24T08:32:31Z\t\t",
     ]
 
 

@@ -10,6 +10,7 @@ RETRY_CODES = {
     "request_in_progress": "1",
     "rate_limited": "1",
     "request_key_quota": "60",
+    "change_request_quota": "60",
     "kill_switch_unreadable": "1",
     "venue_unavailable": "1",
     "flush_stalled": "1",

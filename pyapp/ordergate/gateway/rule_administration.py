@@ -86,7 +86,7 @@ def _done(answer: Done | _core.Refusal) -> Done:
     return answer
 
 
-def _changed(answer: _core.Changed | _core.Refusal) -> Json:
+def _changed(answer: tuple[str, int] | _core.Refusal) -> Json:
     status, seq = _done(answer)
     return {"status": status, "seq": seq}
 

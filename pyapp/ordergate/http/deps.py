@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -11,6 +11,9 @@ from ordergate.persistence.past_orders import PastOrders
 
 Answer = tuple[int, int, bytes]
 """The engine's: HTTP status, sequence that must be durable before it leaves, body."""
+
+Changed = tuple[Literal["IN_FORCE", "WAITING", "UNCHANGED"], int]
+"""What became of a change of limits, and its record."""
 
 
 class Durability(Protocol):

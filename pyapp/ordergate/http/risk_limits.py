@@ -11,7 +11,7 @@ import msgspec
 from ordergate import _core
 from ordergate.http import orders, problem, rule_schemas
 from ordergate.http.body import Bodies
-from ordergate.http.deps import Deps, Request
+from ordergate.http.deps import Changed, Deps, Request
 from ordergate.http.problem import Reply
 from ordergate.persistence.past_orders import HistoryUnavailable
 
@@ -142,7 +142,7 @@ async def _decide(deps: Deps, request: Request, outcome: Literal["APPROVED", "RE
     return await durable(deps, request, deps.gateway.last_seq, 200, rule_schemas.Decided(str(number), outcome))
 
 
-async def _changed(deps: Deps, request: Request, answer: _core.Changed | _core.Refusal) -> Reply:
+async def _changed(deps: Deps, request: Request, answer: Changed | _core.Refusal) -> Reply:
     if not isinstance(answer, tuple):
         return orders.refuse(answer, request.id)
     status, seq = answer
