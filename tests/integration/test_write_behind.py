@@ -88,7 +88,8 @@ def test_every_table_and_every_value_arrives(database: str) -> None:
     batch = (
         batch.with_table("accounts", ("alpha", t, 1))
         .with_table("api_keys", (0, "alpha", "ann", "bot", b"\x01" * 32, SCOPES, 50, t, None, "", "", 2),
-                    (1, "alpha", "bob", "old", b"\x02" * 32, "orders:read", 0, t, t + 1000, "BTCUSDT,ETHUSDT", "::1", 2))
+                    (1, "alpha", "bob", "old", b"\x02" * 32, "orders:read", 0, t, t + 1000, "BTCUSDT,ETHUSDT", "::1",
+                     2))
         .with_table("api_keys_revoked", (1, t + 2000, 3))
         .with_table("instruments", ("BTCUSDT", "BTC", "USDT", "BREAK", '{"tickSize":"0.01"}', 1),
                     ("BTCUSDT", "BTC", "USDT", "TRADING", '{"tickSize":"0.1"}', 2))
