@@ -127,8 +127,7 @@ impl Gateway {
             Some(KillScope::Global) => target.is_empty(),
             Some(KillScope::Account) => state.account_named(target).is_some(),
             Some(KillScope::Symbol) => state.instrument_by_symbol(target).is_some(),
-            // A strategy may be started at any time.
-            Some(KillScope::Strategy) => !target.is_empty(),
+            Some(KillScope::Strategy) => state.strategy(target).is_some(),
             None => false,
         }
     }

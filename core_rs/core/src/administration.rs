@@ -247,5 +247,4 @@ impl Engine {
         };
         Ok(self.decide_and_commit(record, now)?.map(Some))
     }
-
 }

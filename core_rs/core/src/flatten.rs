@@ -6,11 +6,13 @@
 use crate::engine::Engine;
 use crate::instrument::Instrument;
 use crate::kills::Scoped;
+use crate::limits::Owner;
 use crate::lookup::blank_view;
 use crate::number::{Amount, Qty};
 use crate::record::{Decision, OrderAccepted, Record, RequestKey, Terms};
 use crate::render::{self, OrderView};
 use crate::risk::REFERENCE_MAX_AGE_NS;
+use crate::rules::Strategy;
 use crate::state::Broken;
 use crate::terms::{
     AccountId, GATEWAY_KEY, InstrumentId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, Side, TimeInForce,
@@ -94,6 +96,7 @@ impl Engine {
         };
         let (kill, scoped) = (kill.seq, self.state.scope_of(scope, target));
         let mut placed = 0;
+        let strategy = (scope == KillScope::Strategy).then_some(target);
         for (holding, quantity) in self.holdings(&scoped) {
             let known = self.flattening.attempts.get(&holding).filter(|one| one.kill == kill);
             let mut attempt = known.copied().unwrap_or(Attempt {
@@ -107,7 +110,7 @@ impl Engine {
             match self.sellable(holding, quantity, &attempt, now) {
                 Err(why) => attempt.why = why,
                 Ok(qty) => {
-                    self.sell(holding, qty, &mut attempt, now)?;
+                    self.sell(holding, strategy, qty, &mut attempt, now)?;
                     attempt.why = "under_way";
                     attempt.again_at = now.saturating_add(AGAIN_NS);
                     placed += 1;
@@ -122,8 +125,8 @@ impl Engine {
     pub fn not_flat(&self) -> impl Iterator<Item = NotFlat> {
         let left = self.flattening.attempts.iter();
         left.filter_map(|(&(account, mode, instrument), attempt)| {
-            let position = self.state.account(account)?.positions.get(&(mode, instrument))?;
-            let quantity = position.quantity()?.min(attempt.left);
+            let tally = self.state.tally(&Owner::Account(account), mode, instrument)?;
+            let quantity = tally.position()?.min(attempt.left);
             (quantity > Amount::ZERO).then_some(NotFlat {
                 account,
                 mode,
@@ -134,28 +137,33 @@ impl Engine {
         })
     }
 
-    /// Positions of the scope, each less what open orders sell already.
+    /// Positions of the scope, each less what open orders sell already. A strategy's are what its own orders bought.
     fn holdings(&self, scoped: &Scoped) -> Vec<(Holding, Amount)> {
-        let mut held: BTreeMap<Holding, Amount> = BTreeMap::new();
-        for account in self.state.accounts() {
-            for (&(mode, instrument), position) in &account.positions {
-                let long = position.quantity().filter(|quantity| *quantity > Amount::ZERO);
-                if let Some(quantity) = long.filter(|_| scoped.covers(account.id, instrument)) {
-                    held.insert((account.id, mode, instrument), quantity);
+        let owners: Vec<(Owner, AccountId)> = match scoped {
+            Scoped::Strategy(name) => {
+                let strategy = self.state.strategy(name);
+                let owner = |strategy: &Strategy| (Owner::Strategy(name.clone()), strategy.account);
+                strategy.map(owner).into_iter().collect()
+            }
+            _ => {
+                let accounts = self.state.accounts().iter();
+                accounts
+                    .map(|account| (Owner::Account(account.id), account.id))
+                    .collect()
+            }
+        };
+        let mut held = Vec::new();
+        for (owner, account) in &owners {
+            for mode in Mode::ALL {
+                for (instrument, tally) in self.state.tallies(owner, *mode) {
+                    let rest = tally.worst_short().filter(|rest| *rest > Amount::ZERO);
+                    if let Some(rest) = rest.filter(|_| scoped.covers(*account, instrument)) {
+                        held.push(((*account, *mode, instrument), rest));
+                    }
                 }
             }
         }
-        if held.is_empty() {
-            return Vec::new();
-        }
-        for order in Mode::ALL.iter().flat_map(|mode| self.state.open_orders(*mode)) {
-            let terms = &order.terms;
-            if let (Side::Sell, Some(rest)) = (terms.side, held.get_mut(&(terms.account, terms.mode, terms.instrument)))
-            {
-                *rest = rest.checked_sub(order.leaves()).unwrap_or_default();
-            }
-        }
-        held.into_iter().filter(|(_, rest)| *rest > Amount::ZERO).collect()
+        held
     }
 
     /// How much can be sold at once, or why nothing can.
@@ -211,6 +219,7 @@ impl Engine {
     fn sell(
         &mut self,
         (account, mode, instrument): Holding,
+        strategy: Option<&str>,
         qty: Qty,
         attempt: &mut Attempt,
         now: Nanos,
@@ -236,7 +245,7 @@ impl Engine {
             qty,
             price: None,
             client_order_id: None,
-            strategy_id: None,
+            strategy_id: strategy.map(str::to_owned),
             valid_for_ms: None,
         };
         let mark = self.mark(mode, instrument);
@@ -246,6 +255,7 @@ impl Engine {
             reference_age_ns: mark.map(|mark| now.saturating_sub(mark.at)),
             failed: Vec::new(),
             tightest: None,
+            override_id: None,
         };
         let (id, mut answer) = (self.state.last_seq() + 1, String::with_capacity(512));
         let view = OrderView {

@@ -10,8 +10,6 @@ use crate::terms::{AccountId, GATEWAY_KEY, InstrumentId, KeyId, KillScope, Mode,
 
 /// How often working orders of a killed scope are looked for again: evidence may re-open one, or a cancel be refused.
 const SWEEP_NS: Nanos = 1_000_000_000;
-/// Most orders of an account that are looked through for a strategy's name.
-const STRATEGY_ORDERS: usize = 1_000;
 
 impl Kill {
     /// Orders that flatten pass an operator's or a limit's kill; never one of a Redis that was lost or cannot be read,
@@ -66,14 +64,6 @@ impl State {
     /// A client's key, or none: the gateway's own order.
     pub(crate) fn placed_by_known_key(&self, key: KeyId) -> bool {
         (key as usize) < self.keys.len() || key == GATEWAY_KEY
-    }
-
-    /// Whether the strategy is the account's: one of its newest orders bears the name.
-    pub(crate) fn owns_strategy(&self, account: AccountId, name: &str) -> bool {
-        let newest = self.orders_of(account, None).take(STRATEGY_ORDERS);
-        newest
-            .into_iter()
-            .any(|order| order.terms.strategy_id.as_deref() == Some(name))
     }
 
     pub(crate) fn scope_of(&self, scope: KillScope, target: &str) -> Scoped {
@@ -237,7 +227,14 @@ impl Engine {
         match (scope, target) {
             (KillScope::Account, None) => Ok(own.to_owned()),
             (KillScope::Account, Some(name)) if name == own => Ok(own.to_owned()),
-            (KillScope::Strategy, Some(name)) if self.state.owns_strategy(caller.account, name) => Ok(name.to_owned()),
+            (KillScope::Strategy, Some(name))
+                if self
+                    .state
+                    .strategy(name)
+                    .is_some_and(|strategy| strategy.account == caller.account) =>
+            {
+                Ok(name.to_owned())
+            }
             (KillScope::Strategy, None) => Err(invalid("target", "names a strategy")),
             (KillScope::Account | KillScope::Strategy, Some(other)) => {
                 Err(missing(&crate::venue_reports::clip(other, LONGEST_TEXT)))
@@ -296,7 +293,8 @@ impl Scoped {
         match self {
             Self::All => true,
             Self::Account(id) => *id == Some(account),
-            Self::Strategy(_) => false,
+            // Its holdings are its own to begin with.
+            Self::Strategy(_) => true,
             Self::Instrument(id) => *id == Some(instrument),
         }
     }

@@ -1,7 +1,8 @@
 //! Commands about who may trade freely and with whom not: trading states and groups against self-trades.
 
-use crate::administration::{account_of, check_target, check_text, invalid};
+use crate::administration::{account_of, check_text, invalid};
 use crate::engine::{Decided, Engine};
+use crate::kills::check_target;
 use crate::record::{Record, StpGroupSet, TradingStateSet};
 use crate::refusal::{self, Refusal};
 use crate::terms::{KillScope, Mode, Nanos, Seq, TradingState};

@@ -11,9 +11,7 @@ use crate::instrument::Instrument;
 use crate::lifecycle::{Change, Event};
 use crate::number::Amount;
 use crate::order::Order;
-use crate::record::{
-    AccountCreated, BalanceAdjusted, FOLD_VERSION, InstrumentSet, KeyCreated, Record,
-};
+use crate::record::{AccountCreated, BalanceAdjusted, FOLD_VERSION, InstrumentSet, KeyCreated, Record};
 use crate::requests::Expiry;
 use crate::retention::Retention;
 use crate::rules::Rules;

@@ -73,7 +73,8 @@ impl Engine {
     fn is_fresh(&self, mark: &Mark, instrument: InstrumentId, now: Nanos) -> bool {
         let limit_in = |instrument| {
             let owner = Owner::Firm;
-            self.state.limit_table()
+            self.state
+                .limit_table()
                 .get(&LimitScope { owner, instrument })?
                 .get(LimitKind::MaxPriceAge)
         };

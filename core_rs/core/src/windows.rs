@@ -176,7 +176,10 @@ impl Engine {
         };
         let limit_in = |instrument| {
             let owner = Owner::Strategy(name.clone());
-            self.state.limit_table().get(&LimitScope { owner, instrument })?.get(kind)
+            self.state
+                .limit_table()
+                .get(&LimitScope { owner, instrument })?
+                .get(kind)
         };
         let Some(limit) = [limit_in(None), limit_in(Some(instrument))].into_iter().flatten().min() else {
             return Ok(());
@@ -186,7 +189,8 @@ impl Engine {
             _ => self.rejects(&name, now),
         };
         if i128::from(count) > limit {
-            self.stop_strategy(&name, "ordergate", "limit", kind.as_str(), now)?.ok();
+            self.stop_strategy(&name, "ordergate", "limit", kind.as_str(), now)?
+                .ok();
         }
         Ok(())
     }

@@ -60,6 +60,7 @@ fn days(world: &World) -> Vec<i64> {
 #[test]
 fn an_order_counts_for_firm_account_and_strategy_until_it_ends() {
     let (mut world, paper, _) = World::connected();
+    world.run_strategy("grid");
     let order = world.place(&grid(Mode::Paper, "BUY", "2", "50"));
     world.place(&limit(Mode::Paper, "SELL", "1", "70"));
     let owners = [Owner::Firm, Owner::Account(0), Owner::Strategy("grid".into())];
@@ -100,6 +101,7 @@ fn an_order_counts_for_firm_account_and_strategy_until_it_ends() {
 #[test]
 fn a_day_starts_by_the_wall_clock_and_never_again() {
     let (mut world, paper, _) = World::connected();
+    world.run_strategy("grid");
     world.engine.tick(world.now, world.now).unwrap();
     let order = world.place(&grid(Mode::Paper, "BUY", "2", "50"));
     world.report(paper, order, OrderReport::Ack { venue_order_id: "v1" });
@@ -256,6 +258,7 @@ fn windows_count_and_are_the_same_after_a_start() {
     use ordergate_core::engine::Engine;
     use ordergate_core::windows::same_order;
     let (mut world, paper, _) = World::connected();
+    world.run_strategy("grid");
     let body = grid(Mode::Paper, "BUY", "2", "50");
     let order = world.place(&body);
     world.now += 2_000 * MS;

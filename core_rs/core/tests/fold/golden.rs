@@ -228,12 +228,6 @@ fn samples() -> Vec<Record> {
         Record::RedisBound(RedisBound {
             install: "abcdefgh".into(),
         }),
-        Record::HeartbeatSet(HeartbeatSet {
-            scope: KillScope::Strategy,
-            target: "grid".into(),
-            timeout_ms: 5_000,
-            key: 2,
-        }),
         Record::TradingStateSet(TradingStateSet {
             scope: KillScope::Strategy,
             target: "grid".into(),
@@ -242,6 +236,20 @@ fn samples() -> Vec<Record> {
             reason: "MAX_DAILY_LOSS".into(),
             by: "ordergate".into(),
             source: "limit".into(),
+        }),
+        Record::StrategySet(StrategySet {
+            name: "grid".into(),
+            account: 1,
+            status: StrategyStatus::Stopped,
+            by: "ann".into(),
+            source: "kill".into(),
+            reason: "stop".into(),
+        }),
+        Record::HeartbeatSet(HeartbeatSet {
+            scope: KillScope::Strategy,
+            target: "grid".into(),
+            timeout_ms: 5_000,
+            key: 2,
         }),
         Record::LimitBreached(LimitBreached {
             scope: LimitScope {
@@ -260,14 +268,6 @@ fn samples() -> Vec<Record> {
             marks: vec![(Mode::Paper, 0, Price(5)), (Mode::Live, 1, Price(i64::MAX))],
             currency: "USDT".into(),
             peaks: vec![(1, Mode::Live, Amount(7))],
-        }),
-        Record::StrategySet(StrategySet {
-            name: "grid".into(),
-            account: 1,
-            status: StrategyStatus::Stopped,
-            by: "ann".into(),
-            source: "kill".into(),
-            reason: "stop".into(),
         }),
         Record::RestrictionSet(RestrictionSet {
             account: None,

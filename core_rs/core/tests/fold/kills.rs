@@ -267,6 +267,8 @@ fn beat(world: &mut World, caller: Caller, timeout_ms: u32) -> Result<String, &'
 fn who_falls_silent_is_killed_at_level_two_and_only_an_operator_ends_it() {
     let (mut world, paper, _) = World::connected();
     let caller = world.caller(0);
+    // The day begins.
+    world.wait(0);
     let order = world.buy(Mode::Paper, "1", "50");
     world.report(paper, order, OrderReport::Ack { venue_order_id: "v" });
     world.collect();
@@ -358,6 +360,7 @@ fn a_heartbeat_is_for_what_is_ones_own_and_within_bounds() {
     let body = limit(Mode::Paper, "BUY", "1", "50");
     for number in 0..MAX_HEARTBEATS {
         let name = format!("s{number}");
+        world.run_strategy(&name);
         world.place(&body.replace('{', &format!(r#"{{"strategyId":"{name}","#)));
         let done = world
             .engine

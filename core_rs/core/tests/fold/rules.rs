@@ -113,7 +113,7 @@ fn loosening_by_much_takes_a_second_person() {
     assert_eq!(code(world.engine.approve(late, "bob", now).unwrap()), "not_found");
     world.collect();
     world.wait(0);
-    assert_eq!(world.names(), ["CHANGE_CLOSED"]);
+    assert_eq!(world.names(), ["DAY_STARTED", "CHANGE_CLOSED"]);
     assert!(world.engine.state().change_requests().next().is_none());
     assert_eq!(in_force(&world), Some(122));
     world.check();
