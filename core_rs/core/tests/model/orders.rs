@@ -116,6 +116,8 @@ pub struct Order {
     pub cancel_pending: bool,
     pub cancel_wanted: bool,
     pub late_fill: bool,
+    /// Sold by the gateway itself for a kill of level 3.
+    pub flattens: bool,
 }
 
 /// `a × b`, both scaled by 10⁸, rounded up to 8 decimals.

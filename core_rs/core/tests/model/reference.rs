@@ -81,6 +81,8 @@ pub struct Model {
     /// Bid, ask, and when they came.
     pub prices: BTreeMap<(Mode, usize), (i128, i128, Nanos)>,
     pub sweep: BTreeSet<OrderId>,
+    /// When working orders of killed scopes were last looked for again.
+    pub swept_at: Nanos,
 }
 
 impl Model {
@@ -314,6 +316,7 @@ impl Model {
             cancel_pending: false,
             cancel_wanted: false,
             late_fill: false,
+            flattens: false,
         };
         self.orders.insert(id, order);
     }
@@ -380,6 +383,7 @@ impl Model {
             }
             self.send(mode);
         }
+        self.sweep_again();
         for id in std::mem::take(&mut self.sweep) {
             if let Some(order) = self.orders.get_mut(&id) {
                 order.ask_cancel("KILLED");
@@ -434,19 +438,73 @@ impl Model {
             self.running = false;
         }
         for order in self.orders.values_mut() {
-            let hit = match scope {
-                KillScope::Global => true,
-                KillScope::Account => ACCOUNTS[order.account as usize] == target,
-                KillScope::Strategy => order.strategy.as_deref() == Some(target),
-                KillScope::Symbol => SYMBOLS[order.instrument].0 == target,
-            };
-            if hit && order.is_unsent() {
+            let hit = holds(scope, target, order);
+            if hit && order.is_unsent() && !order.flattens {
                 order.ask_cancel("KILLED");
             }
-            if hit && level >= 2 && order.is_open() {
+            if hit && level >= 2 && order.is_open() && !order.flattens {
                 self.sweep.insert(order.id);
             }
         }
+    }
+
+    /// Once a second from level 2 on: what works in a killed scope and is not being canceled.
+    fn sweep_again(&mut self) {
+        let killed: Vec<_> = self
+            .kills
+            .iter()
+            .filter(|(_, level)| **level >= 2)
+            .map(|(at, _)| at.clone())
+            .collect();
+        if killed.is_empty() || self.now < self.swept_at + 1_000 * MS {
+            return;
+        }
+        self.swept_at = self.now;
+        for (scope, target) in killed {
+            let asked = |order: &&Order| order.cancel_pending || order.cancel_wanted;
+            let again = self
+                .orders
+                .values()
+                .filter(|order| order.is_open() && !order.flattens && !asked(order));
+            let again: Vec<OrderId> = again
+                .filter(|order| holds(scope, &target, order))
+                .map(|order| order.id)
+                .collect();
+            self.sweep.extend(again);
+        }
+    }
+
+    /// An order that the gateway placed by itself: at level 3, never more than was bought and is not yet being sold.
+    pub fn adopt(&mut self, id: OrderId, account: u32, request: &Request) {
+        let killed = self.kills.iter().any(|((scope, target), level)| {
+            let in_scope = match scope {
+                KillScope::Global => true,
+                KillScope::Account => ACCOUNTS[account as usize] == target,
+                KillScope::Strategy => request.strategy.as_deref() == Some(target),
+                KillScope::Symbol => SYMBOLS[request.instrument].0 == target,
+            };
+            in_scope && *level >= 3
+        });
+        assert!(killed && !request.buy && request.price.is_none(), "{id}: {request:?}");
+        let own = self
+            .book(account, request.mode)
+            .filter(|order| order.instrument == request.instrument);
+        let rest: i128 = own
+            .filter(|order| request.strategy.is_none() || order.strategy == request.strategy)
+            .map(|order| {
+                let fees = order
+                    .trades
+                    .values()
+                    .filter(|trade| trade.fee_asset == SYMBOLS[order.instrument].1);
+                let traded: i128 = order.trades.values().map(|trade| trade.qty).sum();
+                let open = if order.is_open() && !order.buy { order.hold() } else { 0 };
+                (if order.buy { traded } else { -traded }) - fees.map(|trade| trade.fee).sum::<i128>() - open
+            })
+            .sum();
+        assert!(request.qty <= rest, "{id} sells {} of {rest}", request.qty);
+        self.enter(account, request, id, request.qty, None);
+        self.orders.get_mut(&id).expect("entered").flattens = true;
+        self.send(request.mode);
     }
 
     fn covers_strategy(&self, scope: KillScope, target: &str) -> bool {
@@ -469,6 +527,7 @@ impl Model {
         self.sessions.clear();
         self.prices.clear();
         self.sweep.clear();
+        self.swept_at = 0;
         (self.read_at, self.journal_is_full) = (None, false);
     }
 
@@ -477,5 +536,14 @@ impl Model {
         for ((scope, target), level) in self.kills.clone() {
             self.enforce(scope, &target, level);
         }
+    }
+}
+
+fn holds(scope: KillScope, target: &str, order: &Order) -> bool {
+    match scope {
+        KillScope::Global => true,
+        KillScope::Account => ACCOUNTS[order.account as usize] == target,
+        KillScope::Strategy => order.strategy.as_deref() == Some(target),
+        KillScope::Symbol => SYMBOLS[order.instrument].0 == target,
     }
 }

@@ -16,7 +16,7 @@ use ordergate_core::retention::KEEP_ENDED_NS;
 use ordergate_core::risk;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
-use ordergate_core::terms::{Mode, OrderId, Scope, Seq, SessionId};
+use ordergate_core::terms::{GATEWAY_KEY, Mode, OrderId, Scope, Seq, SessionId, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
@@ -166,8 +166,29 @@ impl World {
             let record = Record::decode(emitted.kind, Record::VERSION, &emitted.body).unwrap();
             self.replayed.apply(emitted.seq, emitted.ts, &record).unwrap();
             self.part();
+            self.adopt(emitted.seq, &record);
             self.records.insert(emitted.seq, record);
             self.journal.push(emitted);
+        }
+    }
+
+    fn adopt(&mut self, id: OrderId, record: &Record) {
+        let Record::OrderAccepted(accepted) = record else {
+            return;
+        };
+        let terms = &accepted.terms;
+        if terms.key == GATEWAY_KEY {
+            let request = Request {
+                mode: terms.mode,
+                instrument: terms.instrument as usize,
+                buy: terms.side == Side::Buy,
+                qty: terms.qty.0.into(),
+                price: terms.price.map(|price| price.0.into()),
+                client_id: None,
+                strategy: terms.strategy_id.clone(),
+                valid_for_ms: None,
+            };
+            self.model.adopt(id, terms.account, &request);
         }
     }
 
