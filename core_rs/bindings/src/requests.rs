@@ -302,6 +302,7 @@ impl Gateway {
 
     /// GET /orders: one page, newest first; the last element is the cursor of the next page.
     #[pyo3(signature = (authorization, cursor, limit, symbol, status, peer=None))]
+    #[allow(clippy::too_many_arguments, reason = "the parameters of the request")]
     fn orders<'py>(
         &mut self,
         py: Python<'py>,
