@@ -48,7 +48,7 @@ def furnish(gateway: _core.Gateway) -> None:
         gateway.create_key(name, "ann", "main", digest, ["read", "trade"], 0, None)
     gateway.set_instrument(BTCUSDT)
     gateway.set_limit("firm", "", None, "MAX_ORDER_QTY", "10", None, "ann", "first")
-    gateway.set_limit("firm", "", None, "MAX_OPEN_ORDERS", "10000", None, "ann", "first")
+    gateway.set_limit("firm", "", None, "MAX_OPEN_ORDERS", "100000", None, "ann", "first")
     gateway.revoke_key(gateway.create_key("beta", "bob", "old", b"\x02" * 32, ["read"], 5, gateway.now_ns()))
 
 

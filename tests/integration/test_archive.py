@@ -134,7 +134,7 @@ def test_the_worker_archives_what_nothing_needs(tmp_path: Path, dsn: str, postgr
         asyncio.run(work(place, paths))
     tables = [postgres.psql("SELECT t::text FROM risk.limits t ORDER BY version", place) for place in (dsn, empty)]
     assert tables[0] == tables[1]
-    assert tables[0].count("\n") == 4_000
+    assert len(tables[0].splitlines()) == 2 + 4_000
     gateway.close()
 
 
@@ -183,7 +183,7 @@ def test_the_worker_process_archives_and_reads_the_archive(tmp_path: Path, dsn: 
     assert segments(paths.archive) + segments(paths.journal) == before
     empty = postgres.create_database()
     run_process(paths, empty, lambda status: status["lastSeq"] == gateway.last_seq)
-    assert postgres.psql("SELECT count(*) FROM risk.limits", empty) == "2001"
+    assert postgres.psql("SELECT count(*) FROM risk.limits", empty) == str(2 + 2_000)
 
 
 @pytest.mark.usefixtures("often")

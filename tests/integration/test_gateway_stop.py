@@ -91,6 +91,15 @@ def committed(journal: Path) -> Position:
     return Position(last_seq, segment, end)
 
 
+def at_rest(journal: Path) -> Position:
+    """`committed`, once the gateway's first tick has begun the trading day."""
+    before, deadline = None, time.monotonic() + 10
+    while before != (before := committed(journal)):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return before
+
+
 def segment_of(journal: Path, position: Position) -> bytes:
     """The segment that the position is in."""
     return (journal / f"{position.segment:020}.seg").read_bytes()
@@ -145,7 +154,7 @@ def test_sigterm_under_load_leaves_nothing_to_repair(house: House) -> None:
 def test_a_second_gateway_on_the_journal_ends_at_once(house: House) -> None:
     first = house.start()
     tokens = tokens_of(first)
-    before = committed(house.paths.journal)
+    before = at_rest(house.paths.journal)
     began = time.monotonic()
     second = house.start()
     assert second.supervisor.wait(timeout=10) == 2

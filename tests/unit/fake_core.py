@@ -298,6 +298,8 @@ class Gateway:
     def set_instrument(self, fields: dict[str, str]) -> int:
         return self.append("INSTRUMENT", fields)
 
+    def set_loosen_percent(self, percent: int) -> None: ...
+
     def set_limit(self, *limit: Any) -> Any:
         return "IN_FORCE", self.append("LIMIT", *limit)
 

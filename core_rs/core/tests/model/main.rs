@@ -7,6 +7,7 @@
 
 mod fills_win;
 mod invariants;
+mod limiting;
 mod orders;
 mod picture;
 mod reference;
