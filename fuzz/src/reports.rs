@@ -64,6 +64,12 @@ fn one(report: &Report<'_>) -> Vec<u8> {
             last,
             venue_ns,
         } => return packed(&("PRICE", symbol, bid, ask, last, venue_ns)),
+        Report::Depth {
+            symbol,
+            bid_qty,
+            ask_qty,
+            volume,
+        } => return packed(&("DEPTH", symbol, bid_qty, ask_qty, volume)),
         Report::Order(order, what) => (order, what),
     };
     let because = |name: &str, cause: &Cause<'_>| packed(&(name, order, cause.reason, cause.text));

@@ -2,7 +2,7 @@
 
 use ordergate_core::engine::{Caller, Engine, NewKey, Submitted};
 use ordergate_core::number::{Amount, Price, Qty};
-use ordergate_core::record::InstrumentSet;
+use ordergate_core::record::{InstrumentSet, MarketFilters};
 use ordergate_core::report::{Cause, OrderReport, RawFill, Report};
 use ordergate_core::state::State;
 use ordergate_core::terms::{Mode, Nanos, OrderId, Scope, SessionId};
@@ -106,6 +106,7 @@ fn instrument() -> InstrumentSet {
         market_max_qty: Qty(0),
         min_notional: Amount(500_000_000),
         max_notional: Amount(0),
+        market: MarketFilters::default(),
     }
 }
 

@@ -96,6 +96,12 @@ class Gateway:
     ) -> tuple[int, int, bytes, str | None] | Refusal:
         """One page, newest first; the last element is the cursor of the next page."""
     def portfolio(self, authorization: str | None, peer: str | None = None) -> Answer | Refusal: ...
+    def preview(self, authorization: str | None, body: bytes, peer: str | None = None) -> Answer | Refusal:
+        """Every risk check on this order as it would be done now; nothing is stored, reserved or sent."""
+    def headroom(self, authorization: str | None, symbol: str, peer: str | None = None) -> Answer | Refusal:
+        """What is used and left of every limit that would bind an order of this symbol, by mode."""
+    def decision(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal:
+        """The figures that decided an order, from its record; an empty body while that is not durable."""
     # --- durability
     def past_order(self, authorization: str | None, facts: bytes, durable_at: int | None) -> Answer | Refusal:
         """`order` for one that has left memory, from its row's facts. Raises ValueError when they do not decode."""
@@ -180,7 +186,9 @@ class Gateway:
     def revoke_key(self, key: int) -> int: ...
     def set_instrument(self, fields: dict[str, str]) -> int:
         """Keys: symbol base quote status minPrice maxPrice tickSize minQty maxQty stepSize marketMaxQty minNotional
-        maxNotional. Journals only a change; returns 0 when nothing changed."""
+        maxNotional; optional: bidMultiplierUp bidMultiplierDown askMultiplierUp askMultiplierDown priceRangeUp
+        priceRangeDown maxNumOrders maxPosition maxAssetBase maxAssetQuote. Journals only a
+        change; returns 0 when nothing changed."""
     # limits, strategies, approvals: refusals are values; `within` is the account that the caller may see and change
     def set_limit(
         self,

@@ -186,6 +186,18 @@ class Gateway:
     def portfolio(self, authorization: str | None, peer: str | None = None) -> Any:
         return 200, 0, b'{"account":"demo","asOfSeq":0,"balances":[],"positions":[]}'
 
+    def preview(self, authorization: str | None, body: bytes, peer: str | None = None) -> Any:
+        return (200, 0, b'{"accepted":true}') if authorization == "Bearer good" else Refusal("unauthorized")
+
+    def headroom(self, authorization: str | None, symbol: str, peer: str | None = None) -> Any:
+        return (200, 0, b'{"limits":[]}') if symbol == "BTCUSDT" else Refusal("unknown_symbol")
+
+    def decision(self, authorization: str | None, order_id: str, peer: str | None = None) -> Any:
+        if order_id not in self.by_id:
+            return Refusal("not_found", f"No order {order_id}.")
+        durable = int(order_id) <= self._durable
+        return 200, 0 if durable else int(order_id), b'{"accepted":true}' if durable else b""
+
     # --- venues
     def open_session(self, venue: str, mode: str, pid: int) -> tuple[int, int]:
         if venue != "paper":

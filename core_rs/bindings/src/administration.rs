@@ -2,8 +2,8 @@
 
 use crate::gateway::Gateway;
 use ordergate_core::engine::NewKey;
-use ordergate_core::number::{Amount, NumberError, Price, Qty};
-use ordergate_core::record::InstrumentSet;
+use ordergate_core::number::{Amount, NumberError, Price, Qty, Rate};
+use ordergate_core::record::{InstrumentSet, MarketFilters};
 use ordergate_core::refusal::Refusal;
 use ordergate_core::terms::{KeyId, KillScope, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
@@ -33,6 +33,18 @@ impl Fields {
     fn number<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>) -> PyResult<T> {
         let text = self.text(name)?;
         number(name, &text, parse)
+    }
+
+    /// A filter that many instruments lack: absent is off.
+    fn filter<T: Default>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>) -> PyResult<T> {
+        let text = self.0.remove(name);
+        text.map_or_else(|| Ok(T::default()), |text| number(name, &text, parse))
+    }
+
+    fn count(&mut self, name: &str) -> PyResult<u32> {
+        let text = self.0.remove(name).unwrap_or_else(|| "0".to_owned());
+        text.parse()
+            .map_err(|_| Gateway::misuse(format!("{name}: {text}: must be a whole number")))
     }
 
     fn end(self) -> PyResult<()> {
@@ -119,6 +131,18 @@ impl Gateway {
             market_max_qty: fields.number("marketMaxQty", Qty::parse_or_zero)?,
             min_notional: fields.number("minNotional", Amount::parse_or_zero)?,
             max_notional: fields.number("maxNotional", Amount::parse_or_zero)?,
+            market: MarketFilters {
+                bid_up: fields.filter("bidMultiplierUp", Rate::parse_or_zero)?,
+                bid_down: fields.filter("bidMultiplierDown", Rate::parse_or_zero)?,
+                ask_up: fields.filter("askMultiplierUp", Rate::parse_or_zero)?,
+                ask_down: fields.filter("askMultiplierDown", Rate::parse_or_zero)?,
+                range_up: fields.filter("priceRangeUp", Rate::parse_or_zero)?,
+                range_down: fields.filter("priceRangeDown", Rate::parse_or_zero)?,
+                max_orders: fields.count("maxNumOrders")?,
+                max_position: fields.filter("maxPosition", Amount::parse_or_zero)?,
+                max_base: fields.filter("maxAssetBase", Amount::parse_or_zero)?,
+                max_quote: fields.filter("maxAssetQuote", Amount::parse_or_zero)?,
+            },
         };
         fields.end()?;
         let seq = self

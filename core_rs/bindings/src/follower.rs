@@ -1,11 +1,11 @@
 //! A follower: the gateway's own fold over what is committed, for the worker and the venues.
 
 use crate::errors::{FollowerStopped, stopped};
+use crate::filters;
 use crate::rows::{Batch, Folded};
 use crate::start::newest_state;
 use crate::table::{EventHash, Rows};
 use ordergate_core::account::Account;
-use ordergate_core::instrument::Instrument;
 use ordergate_core::record::{FOLD_VERSION, Record};
 use ordergate_core::render::order_json;
 use ordergate_core::snapshot;
@@ -158,18 +158,6 @@ impl Follower {
         }
         Ok(())
     }
-}
-
-/// The same members that `set_instrument` takes.
-fn instrument_json(instrument: &Instrument) -> serde_json::Value {
-    serde_json::json!({
-        "symbol": instrument.symbol, "base": instrument.base, "quote": instrument.quote, "status": instrument.status,
-        "minPrice": instrument.min_price.to_string(), "maxPrice": instrument.max_price.to_string(),
-        "tickSize": instrument.tick.to_string(), "minQty": instrument.min_qty.to_string(),
-        "maxQty": instrument.max_qty.to_string(), "stepSize": instrument.step.to_string(),
-        "marketMaxQty": instrument.market_max_qty.to_string(), "minNotional": instrument.min_notional.to_string(),
-        "maxNotional": instrument.max_notional.to_string(),
-    })
 }
 
 #[pymethods]
@@ -364,7 +352,7 @@ impl Follower {
 
     /// JSON list of the instruments as of the folded state.
     fn instruments(&self) -> Vec<u8> {
-        let list: serde_json::Value = self.state.instruments().map(instrument_json).collect();
+        let list: serde_json::Value = self.state.instruments().map(filters::instrument_json).collect();
         list.to_string().into_bytes()
     }
 

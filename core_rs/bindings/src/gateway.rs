@@ -28,6 +28,8 @@ pub struct Gateway {
     pub(crate) clock: JournalClock,
     frames: Vec<u8>,
     poisoned: bool,
+    /// A record that was not durable when it was appended, and when that was: tells how long a flush takes.
+    waiting: (Seq, Nanos),
     state_hash_every: Seq,
     last_state_hash: Seq,
 }
@@ -72,7 +74,18 @@ impl Gateway {
             .map_err(|error| match error {
                 AppendError::Full => JournalFailed::new_err("the journal's buffer is full: the disk does not keep up"),
                 AppendError::Failed(reason) | AppendError::Misuse(reason) => JournalFailed::new_err(reason),
-            })
+            })?;
+        if self.waiting.0 <= self.journal.durable_seq() {
+            self.waiting = (first + u64::from(count) - 1, now);
+        }
+        Ok(())
+    }
+
+    /// How long a record has waited for its flush, in milliseconds; 0 when none waits.
+    pub(crate) fn flush_wait_ms(&self, durable: Seq) -> u32 {
+        let (seq, since) = self.waiting;
+        let wait = if seq > durable { self.clock.now() - since } else { 0 };
+        u32::try_from(wait / 1_000_000).unwrap_or(u32::MAX)
     }
 
     /// A bad argument of our own callers.
@@ -130,6 +143,7 @@ impl Gateway {
             clock,
             frames: Vec::new(),
             poisoned: false,
+            waiting: (0, 0),
             state_hash_every,
             journal,
         };

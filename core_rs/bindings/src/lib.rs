@@ -3,6 +3,8 @@
 mod administration;
 mod archive;
 mod errors;
+mod explaining;
+mod filters;
 mod follower;
 mod gateway;
 mod inspection;

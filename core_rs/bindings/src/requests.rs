@@ -7,6 +7,7 @@ use ordergate_core::order::Order;
 use ordergate_core::record::Record;
 use ordergate_core::refusal::{self, Refusal};
 use ordergate_core::render::{self, OrderView};
+use ordergate_core::risk::JournalHealth;
 use ordergate_core::state::State;
 use ordergate_core::terms::{AccountId, Nanos, OrdStatus, OrderId, Scope, Seq};
 use ordergate_journal::Space;
@@ -23,7 +24,7 @@ const SCAN_MAX: usize = 10_000;
 /// (status, sequence to wait for, body)
 pub type Answer<'py> = (u16, Seq, Bound<'py, PyBytes>);
 /// An answer, or a refusal as a value.
-type Answered<'py> = Result<Answer<'py>, PyRefusal>;
+pub(crate) type Answered<'py> = Result<Answer<'py>, PyRefusal>;
 
 /// Either side as one Python value.
 #[derive(IntoPyObject)]
@@ -34,7 +35,7 @@ pub enum Either<A, B> {
     Refusal(B),
 }
 
-fn either<'py>(answered: Answered<'py>) -> Either<Answer<'py>, PyRefusal> {
+pub(crate) fn either<'py>(answered: Answered<'py>) -> Either<Answer<'py>, PyRefusal> {
     match answered {
         Ok(answer) => Either::Answer(answer),
         Err(refusal) => Either::Refusal(refusal),
@@ -43,18 +44,23 @@ fn either<'py>(answered: Answered<'py>) -> Either<Answer<'py>, PyRefusal> {
 
 impl Gateway {
     /// Who asks: `Bearer <token>`, looked up by the SHA-256 of the token, so that comparing leaks nothing.
-    fn caller(&mut self, authorization: Option<&str>, needed: Scope, peer: Option<&str>) -> Result<Caller, Refusal> {
+    pub(crate) fn caller(
+        &mut self,
+        authorization: Option<&str>,
+        needed: Scope,
+        peer: Option<&str>,
+    ) -> Result<Caller, Refusal> {
         let now = self.clock.now();
         self.engine
             .authorize_from(&token_hash(authorization), needed, peer, now)
     }
 
     /// A sequence to wait for, 0 when it is durable.
-    fn wait_for(&self, seq: Seq) -> Seq {
+    pub(crate) fn wait_for(&self, seq: Seq) -> Seq {
         if seq > self.journal.durable_seq() { seq } else { 0 }
     }
 
-    fn order_of(&self, caller: Caller, id: &str) -> Result<&Order, Refusal> {
+    pub(crate) fn order_of(&self, caller: Caller, id: &str) -> Result<&Order, Refusal> {
         // No order has the id 0.
         self.engine.order_of(caller, parse_id(id).unwrap_or(0))
     }
@@ -238,6 +244,11 @@ impl Gateway {
         };
         let durable = self.journal.durable_seq();
         self.engine.journal_is_full(self.journal.space() == Space::Hard);
+        let backlog = self.engine.state().last_seq().saturating_sub(durable);
+        self.engine.journal_health(JournalHealth {
+            wait_ms: self.flush_wait_ms(durable),
+            backlog: u32::try_from(backlog).unwrap_or(u32::MAX),
+        });
         let submitted =
             self.command(|engine, now| engine.submit(caller, idempotency_key, request_id, body, now, durable))?;
         Ok(match submitted {

@@ -256,18 +256,7 @@ impl Batch {
                     .push([body.key.into(), ts.into(), seq.into()]);
             }
             Record::InstrumentSet(body) => {
-                let filters = format!(
-                    r#"{{"minPrice":"{}","maxPrice":"{}","tickSize":"{}","minQty":"{}","maxQty":"{}","stepSize":"{}","marketMaxQty":"{}","minNotional":"{}","maxNotional":"{}"}}"#,
-                    body.min_price,
-                    body.max_price,
-                    body.tick,
-                    body.min_qty,
-                    body.max_qty,
-                    body.step,
-                    body.market_max_qty,
-                    body.min_notional,
-                    body.max_notional
-                );
+                let filters = crate::filters::for_row(body);
                 self.table("instruments").push([
                     body.symbol.as_str().into(),
                     body.base.as_str().into(),

@@ -7,12 +7,12 @@ use crate::instrument::{Instrument, unknown_symbol};
 use crate::lifecycle::{self, Effect, Event, Row};
 use crate::lookup::blank_view;
 use crate::order::Order;
-use crate::record::{Decision, OrderAccepted, OrderDenied, OrderEvent, Record, RequestKey, Terms};
+use crate::record::{OrderAccepted, OrderDenied, OrderEvent, Record, RequestKey, Terms};
 use crate::refusal::{self, Refusal};
 use crate::render::{self, OrderView};
 use crate::request::{self, NewOrder};
 use crate::requests::QUOTA;
-use crate::risk::{self, Limits, Reference, RiskInputs};
+use crate::risk::Near;
 use crate::state::Broken;
 use crate::terms::{Mode, Nanos, OrdStatus, OrderId, Seq, Side, TradingState};
 
@@ -89,31 +89,25 @@ impl Engine {
             Ok(Some(seq)) => return Ok(Ok(Submitted::Repeat { seq })),
             Err(refusal) => return Ok(Err(refusal)),
         }
-        let reference = self.state.instrument_by_symbol(&order.symbol).and_then(|instrument| {
-            let mark = self.mark(order.mode, instrument.instrument)?;
-            let price = if order.side == Side::Buy { mark.ask } else { mark.bid };
-            Some(Reference {
-                price,
-                age_ns: now.saturating_sub(mark.at),
-            })
-        });
-        let instrument = match self.check_instrument(account, &order, reference) {
+        let instrument = match self.check_before_risk(caller, account, &order, now) {
             Ok(instrument) => instrument,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let state = self.check_trading_state(account, &order, now);
-        if let Err(refusal) = state.and_then(|()| self.check_rules(caller, account, instrument, &order, now)) {
-            return Ok(Err(refusal));
-        }
         let request = RequestKey {
             key: key.to_owned(),
             fingerprint: fingerprint.0,
             fingerprint2: fingerprint.1,
         };
         let (mode, id) = (order.mode, self.state.last_seq() + 1);
-        let (record, status, body) =
-            self.decide(caller, account, instrument, order, request, reference, request_id, now);
+        let (record, status, body, near) = self.decide(caller, account, instrument, order, request, request_id, now);
+        if let Record::OrderAccepted(accepted) = &record {
+            self.take_rates(&accepted.terms, now);
+        }
         self.commit(record, now)?;
+        for near in near {
+            let watched = (near.scope, near.kind, mode);
+            self.warn_near(&watched, near.value, near.limit, now)?;
+        }
         self.start_waiting(mode, now)?;
         Ok(Ok(Submitted::Stored { seq: id, status, body }))
     }
@@ -146,12 +140,22 @@ impl Engine {
         Ok(Some(known.seq))
     }
 
-    fn check_instrument(
+    /// What refuses an order before the risk checks: instrument and filters, trading state, the rules of its key,
+    /// strategy and symbol.
+    pub(crate) fn check_before_risk(
         &self,
+        caller: Caller,
         account: &Account,
         order: &NewOrder,
-        reference: Option<Reference>,
+        now: Nanos,
     ) -> Result<&Instrument, Refusal> {
+        let instrument = self.check_instrument(account, order)?;
+        self.check_trading_state(account, order, now)?;
+        self.check_rules(caller, account, instrument, order, now)?;
+        Ok(instrument)
+    }
+
+    fn check_instrument(&self, account: &Account, order: &NewOrder) -> Result<&Instrument, Refusal> {
         let Some(instrument) = self.state.instrument_by_symbol(&order.symbol) else {
             return Err(unknown_symbol(&order.symbol));
         };
@@ -159,7 +163,9 @@ impl Engine {
             let message = format!("{} is {}", instrument.symbol, instrument.status);
             return Err(Refusal::field(refusal::SYMBOL_NOT_TRADING, "symbol", message));
         }
-        instrument.check_filters(order, reference.map(|reference| reference.price))?;
+        let mark = self.mark(order.mode, instrument.instrument);
+        let meets = mark.map(|mark| if order.side == Side::Buy { mark.ask } else { mark.bid });
+        instrument.check_filters(order, meets)?;
         let working = order
             .client_order_id
             .as_deref()
@@ -226,36 +232,12 @@ impl Engine {
         instrument: &Instrument,
         order: NewOrder,
         request: RequestKey,
-        reference: Option<Reference>,
         request_id: &str,
         now: Nanos,
-    ) -> (Record, u16, String) {
-        let inputs = RiskInputs {
-            instrument,
-            limits: Limits::effective(
-                self.state.limit_sets(
-                    caller.account,
-                    order.strategy_id.as_deref(),
-                    caller.key,
-                    instrument.instrument,
-                ),
-                self.excused(&order),
-            ),
-            free: self.state.free(account, order.mode, instrument.instrument, order.side),
-            open_orders: account.open_orders(order.mode),
-            reference,
-        };
-        let checked = risk::check(&order, &inputs);
-        let (id, override_id) = (self.state.last_seq() + 1, order.override_id);
+    ) -> (Record, u16, String, Vec<Near>) {
+        let (checked, mut decision) = self.assess(caller, account, instrument, &order, now);
+        let id = self.state.last_seq() + 1;
         let terms = terms_of(caller, instrument, order);
-        let mut decision = Decision {
-            limits_version: self.state.limits_version(),
-            reference_price: reference.map(|reference| reference.price),
-            reference_age_ns: reference.map(|reference| reference.age_ns),
-            failed: Vec::new(),
-            tightest: None,
-            override_id,
-        };
         let mut answer = String::with_capacity(512);
         match checked {
             Ok(approved) => {
@@ -269,8 +251,8 @@ impl Engine {
                         ..blank
                     },
                 );
-                decision.tightest = Some(approved.tightest);
                 let (hold, body) = (approved.hold.amount(), answer.clone());
+                let near = approved.near;
                 let accepted = OrderAccepted {
                     terms,
                     hold,
@@ -279,7 +261,7 @@ impl Engine {
                     answer_status: 201,
                     answer,
                 };
-                (Record::OrderAccepted(accepted), 201, body)
+                (Record::OrderAccepted(accepted), 201, body, near)
             }
             Err(failed) => {
                 render::denied_json(&mut answer, request_id, id, &failed);
@@ -292,7 +274,7 @@ impl Engine {
                     answer_status: 422,
                     answer,
                 };
-                (Record::OrderDenied(denied), 422, body)
+                (Record::OrderDenied(denied), 422, body, Vec::new())
             }
         }
     }
@@ -316,7 +298,7 @@ impl Engine {
     /// Cancels an order: at once while it is unsent, else by asking the venue. Never blocked by a kill.
     ///
     /// # Errors
-    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected).
+    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected), `rate_limited`.
     pub fn cancel(&mut self, caller: Caller, order: OrderId, now: Nanos) -> Decided<CancelAnswer> {
         self.check_poison()?;
         let found = match self.order_of(caller, order) {
@@ -330,6 +312,10 @@ impl Engine {
                 seq,
                 order,
             }));
+        }
+        let terms = found.terms.clone();
+        if let Err(refusal) = self.take_cancel_rates(&terms, now) {
+            return Ok(Err(refusal));
         }
         let asked = self.request_cancel(order, CLIENT_CANCEL, now)?;
         Ok(Ok(CancelAnswer {

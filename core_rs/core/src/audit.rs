@@ -3,8 +3,10 @@
 //! The hash chain of `execution.order_events` covers this text, so its form never changes for a record that exists:
 //! new members are only ever appended, and only for new record versions.
 
-use crate::record::{CheckResult, Decision, Fill, OrderEvent, Record, Terms};
+use crate::limits::owners;
+use crate::record::{CheckResult, Decision, DecisionInputs, Fill, OrderEvent, Record, Terms};
 use crate::render::push_text;
+use crate::risk::Kinds;
 use crate::terms::OrderId;
 use std::fmt::{Display, Write as _};
 
@@ -75,9 +77,81 @@ fn check(out: &mut String, check: &CheckResult) {
         .text("value", &check.value)
         .text("limit", &check.limit)
         .text("headroom", &check.headroom)
+        .maybe("scope", non_empty(&check.scope))
+        .maybe("target", non_empty(&check.target))
+        .maybe("symbol", non_empty(&check.symbol))
         .close();
 }
 
+fn kinds_json(out: &mut String, kinds: Kinds) {
+    out.push('[');
+    for (index, kind) in kinds.iter().enumerate() {
+        out.push_str(if index > 0 { "," } else { "" });
+        push_text(out, kind.as_str());
+    }
+    out.push(']');
+}
+
+fn inputs(out: &mut String, inputs: &DecisionInputs) {
+    let mut object = Object::open(out);
+    if let Some((bid, ask, last)) = inputs.mark {
+        object.text("bid", bid).text("ask", ask).text("last", last);
+    }
+    object
+        .maybe("referenceTwice", inputs.reference_twice)
+        .text("free", inputs.free)
+        .maybe("fx", inputs.fx)
+        .bare("reduceOnly", inputs.reduce_only)
+        .maybe("bestOwnOpposite", inputs.opposite)
+        .maybe("equity", inputs.equity)
+        .maybe("drawdown", inputs.drawdown)
+        .maybe("oldestDoubtAgeNs", inputs.doubt_age_ns)
+        .maybe("depth", inputs.depth)
+        .maybe("volume", inputs.volume)
+        .maybe("baseTotal", inputs.base_total)
+        .bare("duplicates1s", inputs.duplicates.0)
+        .bare("duplicates10s", inputs.duplicates.1)
+        .bare("journalWaitMs", inputs.journal.0)
+        .bare("journalBacklog", inputs.journal.1);
+    let out = object.name("ratesTaken");
+    out.push_str(&format!("{:?}", inputs.rates).replace(' ', ""));
+    let out = object.name("tallies");
+    out.push('[');
+    for (index, tally) in inputs.tallies.iter().enumerate() {
+        out.push_str(if index > 0 { "," } else { "" });
+        let mut object = Object::open(out);
+        object
+            .text("owner", owners::word(tally.owner))
+            .text("position", tally.position)
+            .text("openBuy", tally.open_buy)
+            .text("openSell", tally.open_sell)
+            .text("openNotional", tally.open_notional)
+            .bare("openOrders", tally.open_orders)
+            .bare("ordersToday", tally.day.0)
+            .bare("cancelsToday", tally.day.1)
+            .bare("fillsToday", tally.day.2);
+        if let Some(others) = &tally.others {
+            let mut others_object = Object::open(object.name("others"));
+            others_object
+                .bare("openOrders", others.open_orders)
+                .text("openNotional", others.open_notional)
+                .text("gross", others.gross)
+                .text("long", others.long)
+                .text("short", others.short)
+                .text("turnover", others.turnover)
+                .bare("ordersToday", others.orders)
+                .bare("cancelsToday", others.cancels)
+                .bare("fillsToday", others.fills)
+                .maybe("dayResult", others.day_result)
+                .close();
+        }
+        object.close();
+    }
+    out.push(']');
+    object.close();
+}
+
+/// What was looked at, what failed, what came closest.
 fn decision(out: &mut String, decision: &Decision) {
     let mut object = Object::open(out);
     object
@@ -99,6 +173,14 @@ fn decision(out: &mut String, decision: &Decision) {
         check(object.name("tightest"), tightest);
     }
     object.maybe("overrideId", decision.override_id);
+    for (name, kinds) in [("overridden", decision.overridden), ("warned", decision.warned)] {
+        if !kinds.is_empty() {
+            kinds_json(object.name(name), kinds);
+        }
+    }
+    if let Some(looked_at) = &decision.inputs {
+        inputs(object.name("inputs"), looked_at);
+    }
     object.close();
 }
 
@@ -114,8 +196,11 @@ fn fill(object: &mut Object<'_>, fill: &Fill) {
         .bare("venueNs", fill.venue_ns);
 }
 
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 fn event(object: &mut Object<'_>, event: &OrderEvent) {
-    let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     object
         .maybe("reason", non_empty(&event.reason))
         .maybe("text", non_empty(&event.text))
@@ -135,6 +220,23 @@ pub fn order_of(seq: u64, record: &Record) -> Option<OrderId> {
         Record::OrderReloaded(order) => Some(order.id),
         other => other.order_event().map(|body| body.order),
     }
+}
+
+/// Appends what `GET /orders/{id}/decision` answers from the record that decided the order; false for any other record.
+pub fn decision_json(out: &mut String, seq: u64, at: i64, record: &Record) -> bool {
+    let (accepted, of) = match record {
+        Record::OrderAccepted(body) => (true, &body.decision),
+        Record::OrderDenied(body) => (false, &body.decision),
+        _ => return false,
+    };
+    let mut object = Object::open(out);
+    object
+        .text("id", seq)
+        .bare("accepted", accepted)
+        .bare("decidedAtNs", at);
+    decision(object.name("decision"), of);
+    object.close();
+    true
 }
 
 /// Appends the audit text of an order's record; `symbol` is the order's.

@@ -4,16 +4,17 @@
 //! kill switch was last read. Every command appends records; each is encoded, folded at once by the same code that
 //! will replay it, and handed out for the journal. A refusal is a value; a broken invariant poisons the engine.
 
-use crate::account::index;
 use crate::digest::halves;
 use crate::flatten::Flattening;
 use crate::heartbeat::Beats;
-use crate::number::Price;
+use crate::limits::LimitKind;
+use crate::prices::Prices;
 use crate::record::{Epoch, FOLD_VERSION, Record, StateHash};
 use crate::refusal::{self, Refusal};
+use crate::risk::{self, JournalHealth};
 use crate::state::{Broken, State};
 use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Scope, Seq, SessionId};
-use crate::throttle::Throttle;
+use crate::throttle::{ScopedRates, Throttle};
 use crate::watch::Watch;
 use crate::windows::Windows;
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
 pub use crate::approvals::{NewOverride, OVERRIDE_LONGEST_NS};
 pub use crate::flatten::NotFlat;
 pub use crate::limit_changes::{Changed, LOOSEN_PERCENT, MAX_REQUESTS, REQUEST_KEEP_NS, parse_kinds, parse_limit};
+pub use crate::prices::{Depth, Mark};
 pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
 pub use crate::trading_rules::Hours;
 
@@ -54,19 +56,6 @@ pub struct Caller {
     pub account: AccountId,
 }
 
-/// Best prices of an instrument, when they came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Best bid.
-    pub bid: Price,
-    /// Best ask.
-    pub ask: Price,
-    /// Last trade.
-    pub last: Price,
-    /// Journal time of arrival.
-    pub at: Nanos,
-}
-
 /// Rates of one key.
 #[derive(Debug, Clone)]
 struct Rates {
@@ -79,8 +68,11 @@ struct Rates {
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) state: State,
-    /// Per mode, by instrument.
-    marks: [Vec<Option<Mark>>; 2],
+    pub(crate) prices: Prices,
+    /// Places taken in the rates of new orders and of cancels that limits set.
+    pub(crate) order_rates: ScopedRates,
+    pub(crate) cancel_rates: ScopedRates,
+    pub(crate) journal_health: JournalHealth,
     rates: Vec<Option<Rates>>,
     /// Connected session of each mode.
     pub(crate) attached: [Option<SessionId>; 2],
@@ -115,7 +107,10 @@ impl Engine {
             windows: Windows::rebuilt(&state),
             watch: Watch::default(),
             state,
-            marks: [Vec::new(), Vec::new()],
+            prices: Prices::default(),
+            order_rates: ScopedRates::default(),
+            cancel_rates: ScopedRates::default(),
+            journal_health: JournalHealth::default(),
             rates: Vec::new(),
             attached: [None, None],
             kill_read_at: None,
@@ -317,15 +312,19 @@ impl Engine {
     /// Best prices of an instrument, as its venue last told.
     #[must_use]
     pub fn mark(&self, mode: Mode, instrument: InstrumentId) -> Option<&Mark> {
-        self.marks[index(mode)].get(instrument as usize)?.as_ref()
+        self.prices.get(mode, instrument)?.mark.as_ref()
     }
 
     pub(crate) fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark) {
-        let marks = &mut self.marks[index(mode)];
-        if marks.len() <= instrument as usize {
-            marks.resize(instrument as usize + 1, None);
-        }
-        marks[instrument as usize] = Some(mark);
+        let firm = |kind| self.state.firm_limit(kind, instrument);
+        let limits = (firm(LimitKind::MaxSpread), firm(LimitKind::MaxLastDeviation));
+        let good_twice = risk::reference_twice(&mark, limits.0, limits.1);
+        self.prices.set_mark(mode, instrument, mark, good_twice);
+    }
+
+    /// How the journal keeps up: new orders can be limited by it.
+    pub const fn journal_health(&mut self, health: JournalHealth) {
+        self.journal_health = health;
     }
 
     /// Journals the state's hash, for followers to compare with theirs.

@@ -253,9 +253,7 @@ impl Engine {
             limits_version: self.state.limits_version(),
             reference_price: mark.map(|mark| mark.bid),
             reference_age_ns: mark.map(|mark| now.saturating_sub(mark.at)),
-            failed: Vec::new(),
-            tightest: None,
-            override_id: None,
+            ..Decision::default()
         };
         let (id, mut answer) = (self.state.last_seq() + 1, String::with_capacity(512));
         let view = OrderView {

@@ -67,10 +67,23 @@ impl InstrumentSet {
             ("minNotional", self.min_notional.0),
             ("maxNotional", self.max_notional.0),
         ];
+        let market = &self.market;
+        let filters = [
+            ("bidMultiplierUp", market.bid_up.0.into()),
+            ("bidMultiplierDown", market.bid_down.0.into()),
+            ("askMultiplierUp", market.ask_up.0.into()),
+            ("askMultiplierDown", market.ask_down.0.into()),
+            ("priceRangeUp", market.range_up.0.into()),
+            ("priceRangeDown", market.range_down.0.into()),
+            ("maxPosition", market.max_position.0),
+            ("maxAssetBase", market.max_base.0),
+            ("maxAssetQuote", market.max_quote.0),
+        ];
         let negative = names
             .into_iter()
             .zip(figures)
             .chain(amounts)
+            .chain(filters)
             .filter(|(_, figure): &(&str, i128)| *figure < 0);
 
         let mut wrong: Vec<(&str, &str)> = negative.map(|(name, _)| (name, "must not be negative")).collect();
@@ -105,6 +118,21 @@ impl InstrumentSet {
                 range(self.min_notional.0, self.max_notional.0),
                 "minNotional",
                 "must not exceed maxNotional",
+            ),
+            (
+                range(market.bid_down.0.into(), market.bid_up.0.into()),
+                "bidMultiplierDown",
+                "must not exceed bidMultiplierUp",
+            ),
+            (
+                range(market.ask_down.0.into(), market.ask_up.0.into()),
+                "askMultiplierDown",
+                "must not exceed askMultiplierUp",
+            ),
+            (
+                range(market.range_down.0.into(), market.range_up.0.into()),
+                "priceRangeDown",
+                "must not exceed priceRangeUp",
             ),
         ];
         wrong.extend(

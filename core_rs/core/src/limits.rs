@@ -59,6 +59,17 @@ pub mod owners {
     pub const ALL: u8 = 15;
     /// Those with positions of their own.
     pub const HOLDERS: u8 = FIRM | ACCOUNT | STRATEGY;
+
+    /// The word in the API for one bit.
+    #[must_use]
+    pub const fn word(bit: u8) -> &'static str {
+        match bit {
+            FIRM => "firm",
+            ACCOUNT => "account",
+            STRATEGY => "strategy",
+            _ => "key",
+        }
+    }
 }
 
 /// Declares the kinds: byte in the journal, word in the API, unit, owners, whether it may be narrowed to a symbol.

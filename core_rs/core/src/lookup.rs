@@ -188,6 +188,16 @@ impl State {
         balance.total.checked_sub(balance.held).unwrap_or_default()
     }
 
+    /// All of the account's base of an instrument, held or not.
+    #[must_use]
+    pub(crate) fn base_total(&self, account: &Account, mode: Mode, instrument: InstrumentId) -> Amount {
+        let base = self.listed[instrument as usize].base;
+        account
+            .balances
+            .get(&(mode, base))
+            .map_or(Amount::ZERO, |balance| balance.total)
+    }
+
     /// The account's open order with this client order id; the oldest, when evidence has re-opened one whose id was in
     /// use again: which is found must not depend on how the index came to be.
     #[must_use]

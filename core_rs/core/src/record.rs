@@ -5,8 +5,9 @@
 //! Golden bytes for each are in `tests/golden/`.
 
 use crate::limits::{LimitKind, LimitScope};
-use crate::number::{Amount, Money, Price, Qty};
+use crate::number::{Amount, Money, Price, Qty, Rate};
 use crate::order::Order;
+use crate::risk::{Kinds, Totals};
 use crate::terms::{
     AccountId, BreachAction, ChangeOutcome, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq,
     SessionId, Side, StrategyStatus, TimeInForce, TradingState,
@@ -130,6 +131,34 @@ pub struct InstrumentSet {
     pub min_notional: Amount,
     /// NOTIONAL; zero switches it off.
     pub max_notional: Amount,
+    /// Filters that look at the market, or at what the account has and what is open.
+    #[serde(default)]
+    pub market: MarketFilters,
+}
+
+/// The exchange's filters that an order alone cannot answer: the risk checks do. A zero switches one off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MarketFilters {
+    /// PERCENT_PRICE_BY_SIDE: highest and lowest price of a BUY as a multiple of the reference price.
+    pub bid_up: Rate,
+    /// See `bid_up`.
+    pub bid_down: Rate,
+    /// PERCENT_PRICE_BY_SIDE: highest and lowest price of a SELL.
+    pub ask_up: Rate,
+    /// See `ask_up`.
+    pub ask_down: Rate,
+    /// PRICE_RANGE: an order that would trade outside these multiples of the reference price expires.
+    pub range_up: Rate,
+    /// See `range_up`.
+    pub range_down: Rate,
+    /// MAX_NUM_ORDERS: open orders of the account in the symbol.
+    pub max_orders: u32,
+    /// MAX_POSITION: base that the account has, open BUY orders included.
+    pub max_position: Amount,
+    /// MAX_ASSET of the base asset: largest quantity of one order.
+    pub max_base: Amount,
+    /// MAX_ASSET of the quote asset: largest price × quantity of one order.
+    pub max_quote: Amount,
 }
 
 /// Three limits of one account at once, as the first releases wrote them; now each change is a [`LimitChanged`].
@@ -340,7 +369,7 @@ pub struct RequestKey {
 }
 
 /// One failed or tight check, with the figures that decided.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CheckResult {
     /// Stable code, for example `MAX_ORDER_QTY`.
     pub code: String,
@@ -350,10 +379,19 @@ pub struct CheckResult {
     pub limit: String,
     /// What is left (limit − value without this order), as a decimal.
     pub headroom: String,
+    /// Whose limit it is: `firm`, `account`, `strategy`, `key`, or `venue` for the exchange's own.
+    #[serde(default)]
+    pub scope: String,
+    /// Name of the account or strategy, or the key's number; empty for the firm and the venue.
+    #[serde(default)]
+    pub target: String,
+    /// The symbol, where the limit is that of one.
+    #[serde(default)]
+    pub symbol: String,
 }
 
 /// The inputs of the decision, kept once; the rest can be recomputed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Decision {
     /// Version of the limits in force.
     pub limits_version: u32,
@@ -368,6 +406,74 @@ pub struct Decision {
     /// The override that the order named, used up when it was accepted.
     #[serde(default)]
     pub override_id: Option<Seq>,
+    /// What else the checks looked at; `None` in records of earlier builds.
+    #[serde(default)]
+    pub inputs: Option<Box<DecisionInputs>>,
+    /// Limits that the order exceeds and that a signed override excuses.
+    #[serde(default)]
+    pub overridden: Kinds,
+    /// Limits of which the order uses more than the soft share.
+    #[serde(default)]
+    pub warned: Kinds,
+}
+
+/// Figures that the checks looked at, so that they can be done again: with the order's terms, the instrument and the
+/// version of the limits nothing else is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DecisionInputs {
+    /// Best bid, best ask and last trade, as old as [`Decision::reference_age_ns`] says.
+    pub mark: Option<(Price, Price, Price)>,
+    /// Twice the reference price of the collars.
+    pub reference_twice: Option<Amount>,
+    /// What was free: quote for BUY, base for SELL.
+    pub free: Amount,
+    /// One of quote in the reporting currency.
+    pub fx: Option<Price>,
+    /// The account might only reduce.
+    pub reduce_only: bool,
+    /// Best price of own working orders on the other side.
+    pub opposite: Option<Price>,
+    /// What the account was worth, when a limit looks at it.
+    pub equity: Option<Amount>,
+    /// How far that was below its peak (10⁻⁸), when a limit looks at it.
+    pub drawdown: Option<Rate>,
+    /// Age of the oldest order in doubt, when a limit looks at it.
+    pub doubt_age_ns: Option<Nanos>,
+    /// Visible quantity of the other side and volume of the day, when the venue tells them.
+    pub depth: Option<Amount>,
+    /// See `depth`.
+    pub volume: Option<Amount>,
+    /// All of the account's base, when the exchange limits it.
+    pub base_total: Option<Amount>,
+    /// Places taken in each rate of new orders that binds the order.
+    pub rates: Vec<u32>,
+    /// Equal orders within one and within ten seconds.
+    pub duplicates: (u32, u32),
+    /// Milliseconds that the oldest unflushed record waits, and how many wait.
+    pub journal: (u32, u32),
+    /// Sums of those whose limits bind the order.
+    pub tallies: Vec<TallyInputs>,
+}
+
+/// Sums of one owner before the order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TallyInputs {
+    /// Bit of [`crate::limits::owners`].
+    pub owner: u8,
+    /// Position in the symbol.
+    pub position: Amount,
+    /// Σ leaves of open BUY orders.
+    pub open_buy: Amount,
+    /// Σ leaves of open SELL orders.
+    pub open_sell: Amount,
+    /// Σ price × leaves of open orders, in quote.
+    pub open_notional: Amount,
+    /// Open orders in the symbol.
+    pub open_orders: u32,
+    /// Orders, cancels and fills of the day in the symbol.
+    pub day: (u32, u32, u32),
+    /// The same over the other symbols, where a limit looks at them.
+    pub others: Option<Box<Totals>>,
 }
 
 /// The intent: an order passed every check. Its id is this record's sequence.

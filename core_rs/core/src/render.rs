@@ -4,6 +4,7 @@ use crate::decimal::DecimalText;
 use crate::number::{Amount, PLACES, Price, Qty};
 use crate::record::CheckResult;
 use crate::refusal;
+use crate::risk::Check;
 use crate::terms::{Mode, Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, Side, TimeInForce};
 
 /// What the `type` of a problem document begins with; the code follows.
@@ -162,17 +163,40 @@ pub fn denied_json(out: &mut String, request_id: &str, order: OrderId, checks: &
     push_integer(out, order.into());
     out.push_str("\",\"checks\":[");
     for (index, check) in checks.iter().enumerate() {
-        out.push_str(if index == 0 { "{\"code\":" } else { ",{\"code\":" });
-        push_text(out, &check.code);
-        out.push_str(",\"value\":");
-        push_text(out, &check.value);
-        out.push_str(",\"limit\":");
-        push_text(out, &check.limit);
-        out.push_str(",\"headroom\":");
-        push_text(out, &check.headroom);
-        out.push('}');
+        out.push_str(if index == 0 { "" } else { "," });
+        check_json(out, check);
     }
     out.push_str("]}");
+}
+
+/// Appends one check: its figures, whose limit it is, and one sentence for people.
+pub fn check_json(out: &mut String, check: &CheckResult) {
+    out.push_str("{\"code\":");
+    push_text(out, &check.code);
+    out.push_str(",\"value\":");
+    push_text(out, &check.value);
+    out.push_str(",\"limit\":");
+    push_text(out, &check.limit);
+    out.push_str(",\"headroom\":");
+    push_text(out, &check.headroom);
+    for (name, text) in [
+        (",\"scope\":", &check.scope),
+        (",\"target\":", &check.target),
+        (",\"symbol\":", &check.symbol),
+    ] {
+        out.push_str(name);
+        push_text_or_null(out, Some(text.as_str()).filter(|text| !text.is_empty()));
+    }
+    let known = Check::parse(&check.code);
+    out.push_str(",\"unit\":");
+    push_text_or_null(out, known.map(Check::unit));
+    out.push_str(",\"message\":\"");
+    push_escaped(out, known.map_or("", Check::describe));
+    out.push_str(" Value ");
+    push_escaped(out, &check.value);
+    out.push_str(", limit ");
+    push_escaped(out, &check.limit);
+    out.push_str(".\"}");
 }
 
 /// Appends an account's balances and positions.

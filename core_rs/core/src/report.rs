@@ -88,6 +88,17 @@ pub enum Report<'a> {
         /// The venue's time.
         venue_ns: Nanos,
     },
+    /// Quantities behind the best prices, where the venue tells them: not journaled.
+    Depth {
+        /// Instrument.
+        symbol: &'a str,
+        /// Visible quantity of the bids.
+        bid_qty: &'a str,
+        /// Visible quantity of the asks.
+        ask_qty: &'a str,
+        /// Base traded in the last 24 hours.
+        volume: &'a str,
+    },
     /// The venue lives.
     Heartbeat,
 }
@@ -139,6 +150,12 @@ impl<'de> Visitor<'de> for ReportVisitor {
                 ask: next(&mut seq)?,
                 last: next(&mut seq)?,
                 venue_ns: next(&mut seq)?,
+            },
+            "DEPTH" => Report::Depth {
+                symbol: next(&mut seq)?,
+                bid_qty: next(&mut seq)?,
+                ask_qty: next(&mut seq)?,
+                volume: next(&mut seq)?,
             },
             _ => Report::Order(next(&mut seq)?, about_order(name, &mut seq)?),
         };

@@ -2,6 +2,7 @@
 
 use crate::digest::Mix;
 use crate::instrument::Instrument;
+use crate::record::MarketFilters;
 use crate::state::State;
 
 impl State {
@@ -102,7 +103,25 @@ fn mix_instrument(mix: Mix, instrument: &Instrument) -> Mix {
         .int(instrument.min_qty.0)
         .int(instrument.max_qty.0)
         .int(instrument.step.0);
-    mix.int(instrument.market_max_qty.0)
+    let mix = mix
+        .int(instrument.market_max_qty.0)
         .wide(instrument.min_notional.0)
-        .wide(instrument.max_notional.0)
+        .wide(instrument.max_notional.0);
+    let market = &instrument.market;
+    if *market == MarketFilters::default() {
+        return mix;
+    }
+    let rates = [
+        market.bid_up,
+        market.bid_down,
+        market.ask_up,
+        market.ask_down,
+        market.range_up,
+        market.range_down,
+    ];
+    let mix = rates.iter().fold(mix, |mix, rate| mix.int(rate.0));
+    mix.word(market.max_orders.into())
+        .wide(market.max_position.0)
+        .wide(market.max_base.0)
+        .wide(market.max_quote.0)
 }

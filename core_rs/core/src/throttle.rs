@@ -1,6 +1,8 @@
 //! Rate limits in integers (the generic cell rate algorithm): no timer, no bucket to refill, `now` is given.
 
+use crate::limits::LimitScope;
 use crate::terms::Nanos;
+use std::collections::BTreeMap;
 
 const SECOND: i128 = 1_000_000_000;
 
@@ -26,6 +28,14 @@ impl Throttle {
         }
     }
 
+    /// Places of the burst that are taken now: one is free exactly while these are fewer than the burst.
+    #[must_use]
+    pub fn used(&self, now: Nanos) -> u32 {
+        let now = i128::from(now) * i128::from(self.rate);
+        let ahead = self.due.saturating_sub(now).max(0);
+        u32::try_from((ahead + SECOND - 1) / SECOND).unwrap_or(u32::MAX)
+    }
+
     /// Takes one place, or says after how many nanoseconds there will be one (and takes none).
     ///
     /// # Errors
@@ -44,6 +54,35 @@ impl Throttle {
         let rate = i128::from(self.rate);
         // Rounded up: a client that waits exactly this long is admitted.
         Err(Nanos::try_from((excess + rate - 1) / rate).unwrap_or(Nanos::MAX))
+    }
+}
+
+/// Rates that limits set, by their scope. There are no more of them than scopes with such a limit.
+#[derive(Debug, Clone, Default)]
+pub struct ScopedRates(BTreeMap<LimitScope, Throttle>);
+
+impl ScopedRates {
+    /// Places of the scope's rate that are taken now: one more must not be more than the rate.
+    #[must_use]
+    pub fn used(&self, scope: &LimitScope, now: Nanos) -> u32 {
+        self.0.get(scope).map_or(0, |throttle| throttle.used(now))
+    }
+
+    /// Takes a place in a scope's rate, whether there is one or not: whoever takes has checked. A rate that was changed
+    /// starts anew.
+    pub fn take(&mut self, scope: &LimitScope, rate_per_second: u32, now: Nanos) {
+        match self.0.get_mut(scope) {
+            Some(throttle) if throttle.rate == rate_per_second => _ = throttle.admit(now),
+            Some(throttle) => {
+                *throttle = Throttle::new(rate_per_second, rate_per_second);
+                _ = throttle.admit(now);
+            }
+            None => {
+                let mut throttle = Throttle::new(rate_per_second, rate_per_second);
+                _ = throttle.admit(now);
+                self.0.insert(scope.clone(), throttle);
+            }
+        }
     }
 }
 
@@ -78,6 +117,34 @@ mod tests {
             5,
             "an idle key saves up no more than the burst"
         );
+    }
+
+    #[test]
+    fn a_place_is_free_exactly_while_fewer_than_the_burst_are_taken() {
+        for (rate, burst) in [(1, 1), (7, 7), (10, 3)] {
+            let mut throttle = Throttle::new(rate, burst);
+            for step in 0..5_000 {
+                let now = START + step * (SECOND / 97);
+                let used = throttle.used(now);
+                assert_eq!(throttle.admit(now).is_ok(), used < burst, "{used} at {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_that_was_changed_starts_anew() {
+        let firm = LimitScope {
+            owner: crate::limits::Owner::Firm,
+            instrument: None,
+        };
+        let mut rates = ScopedRates::default();
+        assert_eq!(rates.used(&firm, START), 0);
+        rates.take(&firm, 2, START);
+        rates.take(&firm, 2, START);
+        assert_eq!(rates.used(&firm, START), 2);
+        assert_eq!(rates.used(&firm, START + SECOND / 2), 1);
+        rates.take(&firm, 5, START);
+        assert_eq!(rates.used(&firm, START), 1);
     }
 
     #[test]

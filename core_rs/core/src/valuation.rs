@@ -7,6 +7,8 @@ use crate::engine::{Engine, Mark};
 use crate::exposure::Tally;
 use crate::limits::{LimitKind, LimitScope, Owner};
 use crate::number::{Amount, Money, Price, UNIT};
+use crate::risk::PAR;
+use crate::state::State;
 use crate::terms::{AccountId, InstrumentId, Mode, Nanos};
 
 /// The currency that limits of money are in.
@@ -32,6 +34,24 @@ impl Judged {
             value: self.value.checked_add(other.value)?,
             fresh: self.fresh && other.fresh,
         })
+    }
+}
+
+impl State {
+    /// The firm's limit of a kind in an instrument: the strictest of the one everywhere and the one there.
+    pub(crate) fn firm_limit(&self, kind: LimitKind, instrument: InstrumentId) -> Option<i128> {
+        let owner = Owner::Firm;
+        let everywhere = LimitScope {
+            owner,
+            instrument: None,
+        };
+        let table = self.limit_table();
+        let there = LimitScope {
+            instrument: Some(instrument),
+            ..everywhere.clone()
+        };
+        let of = |scope: &LimitScope| table.get(scope)?.get(kind);
+        [of(&everywhere), of(&there)].into_iter().flatten().min()
     }
 }
 
@@ -71,14 +91,7 @@ impl Engine {
     }
 
     fn is_fresh(&self, mark: &Mark, instrument: InstrumentId, now: Nanos) -> bool {
-        let limit_in = |instrument| {
-            let owner = Owner::Firm;
-            self.state
-                .limit_table()
-                .get(&LimitScope { owner, instrument })?
-                .get(LimitKind::MaxPriceAge)
-        };
-        let millis = [limit_in(None), limit_in(Some(instrument))].into_iter().flatten().min();
+        let millis = self.state.firm_limit(LimitKind::MaxPriceAge, instrument);
         let longest = millis.map_or(FRESH_NS.into(), |millis| millis.saturating_mul(1_000_000));
         i128::from(now.saturating_sub(mark.at)) <= longest
     }
@@ -109,6 +122,27 @@ impl Engine {
         };
         let fresh = self.is_fresh(mark, instrument, now);
         Some(Judged { value, fresh })
+    }
+
+    /// What one of an instrument's quote is worth in the reporting currency, rounded up, by prices of any age: the ask of
+    /// the pair that quotes it, or one by the bid of the pair the other way round.
+    pub(crate) fn fx(&self, mode: Mode, instrument: InstrumentId) -> Option<Price> {
+        let listed = self.state.listed.get(instrument as usize)?;
+        let reporting = *self.state.asset_ids.get(REPORTING_CURRENCY)?;
+        if listed.quote == reporting {
+            return Some(PAR);
+        }
+        let mut pairs = self.state.listed.iter();
+        let pair = pairs.find(|pair| {
+            (pair.base, pair.quote) == (listed.quote, reporting) || (pair.base, pair.quote) == (reporting, listed.quote)
+        })?;
+        let mark = self.mark(mode, pair.instrument.instrument)?;
+        if pair.quote == reporting {
+            return Some(mark.ask);
+        }
+        let bid = i128::from(mark.bid.0);
+        let rate = (bid > 0).then(|| (UNIT * UNIT + bid - 1) / bid)?;
+        i64::try_from(rate).ok().map(Price)
     }
 
     /// Everything that an account has in a mode, in the reporting currency.

@@ -1,6 +1,6 @@
 //! Reports of venues: each becomes the record of what it means, or of why it could not be booked.
 
-use crate::engine::{Engine, Mark};
+use crate::engine::Engine;
 use crate::facts::KILLED;
 use crate::lifecycle::{self, Change, Effect, Event};
 use crate::number::{Amount, Price, Qty};
@@ -55,25 +55,20 @@ impl Engine {
                 self.price(mode, symbol, [bid, ask, last], now);
                 Ok(())
             }
+            Report::Depth {
+                symbol,
+                bid_qty,
+                ask_qty,
+                volume,
+            } => {
+                self.depth(mode, symbol, [bid_qty, ask_qty, volume], now);
+                Ok(())
+            }
             Report::Order(id, what) => {
                 self.order_report(mode, *id, what, report, now)?;
                 self.ask_wanted_cancel(*id, now)?;
                 self.start_waiting(mode, now)
             }
-        }
-    }
-
-    fn price(&mut self, mode: Mode, symbol: &str, prices: [&str; 3], at: Nanos) {
-        let instrument = self
-            .state
-            .instrument_by_symbol(symbol)
-            .map(|instrument| instrument.instrument);
-        let prices = prices.map(Price::parse);
-        match (instrument, prices) {
-            (Some(instrument), [Ok(bid), Ok(ask), Ok(last)]) => {
-                self.set_mark(mode, instrument, Mark { bid, ask, last, at });
-            }
-            _ => self.dropped += 1,
         }
     }
 

@@ -249,13 +249,21 @@ impl Engine {
         self.sweep.extend(working);
     }
 
+    /// How far a worth, at fresh prices, is below the account's highest: for an order between two looks.
+    pub(crate) fn fallen(&self, account: AccountId, mode: Mode, worth: Amount) -> Option<i128> {
+        below(self.peak(account, mode).map_or(worth, |peak| peak.max(worth)), worth)
+    }
+
+    /// The highest equity of an account that is known.
+    fn peak(&self, account: AccountId, mode: Mode) -> Option<Amount> {
+        let seen = self.watch.peaks.get(&(account, mode)).copied();
+        self.state.peak(account, mode).max(seen)
+    }
+
     /// How far equity is below its peak, as a ratio scaled by 10⁻⁸ and rounded up, and the peak. A peak is only taken
     /// from fresh prices.
     fn drawdown(&mut self, account: AccountId, mode: Mode, now: Nanos) -> (Option<Judged>, Option<Amount>) {
-        let known = self
-            .state
-            .peak(account, mode)
-            .max(self.watch.peaks.get(&(account, mode)).copied());
+        let known = self.peak(account, mode);
         let Some(equity) = self.equity(account, mode, now) else {
             return (None, known);
         };
@@ -268,17 +276,21 @@ impl Engine {
             }
             _ => return (None, known),
         };
-        let fallen = (peak.0 > 0)
-            .then(|| peak.0.checked_sub(worth.0)?.checked_mul(UNIT))
-            .flatten()
-            .map(|fallen| fallen.div_euclid(peak.0) + i128::from(fallen.rem_euclid(peak.0) != 0));
-        let ratio = if peak.0 > 0 { fallen } else { Some(0) };
-        let judged = ratio.map(|ratio| Judged {
+        let judged = below(peak, worth).map(|ratio| Judged {
             value: Money(ratio),
             fresh: equity.fresh,
         });
         (judged, Some(peak))
     }
+}
+
+/// (peak − worth) ÷ peak, scaled by 10⁻⁸ and rounded up; nothing is below a peak that is not positive.
+fn below(peak: Amount, worth: Amount) -> Option<i128> {
+    if peak.0 <= 0 {
+        return Some(0);
+    }
+    let fallen = peak.0.checked_sub(worth.0)?.checked_mul(UNIT)?;
+    Some(fallen.div_euclid(peak.0) + i128::from(fallen.rem_euclid(peak.0) != 0))
 }
 
 #[cfg(test)]

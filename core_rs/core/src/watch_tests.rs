@@ -39,6 +39,7 @@ fn instrument(text: &str) -> InstrumentSet {
         market_max_qty: qty("500"),
         min_notional: Amount(1),
         max_notional: Amount(i128::from(i64::MAX)),
+        market: Default::default(),
     }
 }
 
@@ -255,5 +256,27 @@ fn a_strategy_that_trades_too_often_stops() {
     let status = |desk: &Desk| desk.engine.state().strategy("grid").unwrap().status;
     assert_eq!(status(&desk), StrategyStatus::Running);
     desk.buy("0.1", "1000");
+    assert_eq!(status(&desk), StrategyStatus::Stopped);
+}
+
+#[test]
+fn a_strategy_that_is_refused_too_often_stops() {
+    let mut desk = Desk::open();
+    desk.limit(Owner::Strategy("grid".to_owned()), LimitKind::RejectsInMinute, 2);
+    let status = |desk: &Desk| desk.engine.state().strategy("grid").unwrap().status;
+    for key in ["too-much-1", "too-much-2", "too-much-3"] {
+        assert_eq!(status(&desk), StrategyStatus::Running);
+        desk.engine.kill_reading(desk.now);
+        let body = r#"{"strategyId":"grid","mode":"PAPER","symbol":"BTCUSDT","side":"BUY","type":"LIMIT","timeInForce":"GTC","quantity":9,"price":9000}"#;
+        let at = desk.engine.state().last_seq();
+        let done = desk
+            .engine
+            .submit(desk.caller, Some(key), "r", body.as_bytes(), desk.now, at);
+        let stored = done.unwrap().unwrap();
+        assert!(
+            matches!(stored, crate::engine::Submitted::Stored { status: 422, .. }),
+            "{stored:?}"
+        );
+    }
     assert_eq!(status(&desk), StrategyStatus::Stopped);
 }

@@ -5,13 +5,16 @@
 use crate::digest::Mix;
 use crate::engine::Engine;
 use crate::limits::{LimitKind, LimitScope, Owner};
+use crate::number::{Price, Qty};
 use crate::order::{End, Order};
 use crate::record::{Record, Terms};
+use crate::request::NewOrder;
 use crate::state::{Broken, State};
 use crate::sums::StrategyIndex;
-use crate::terms::{InstrumentId, Nanos, OrderId, RejectedBy, Seq, Side};
+use crate::terms::{AccountId, InstrumentId, Mode, Nanos, OrdType, OrderId, RejectedBy, Seq, Side};
 use std::collections::{HashMap, VecDeque};
 
+const SECOND_NS: Nanos = 1_000_000_000;
 /// How long equal orders are remembered.
 pub const DUPLICATES_NS: Nanos = 10_000_000_000;
 /// How long trades and rejects of a strategy are remembered.
@@ -71,11 +74,17 @@ pub(crate) struct Windows {
 /// What makes two orders equal: account, mode, symbol, side, type, price and quantity.
 #[must_use]
 pub fn same_order(terms: &Terms) -> u64 {
-    let words = u32::from_le_bytes([terms.mode as u8, terms.side as u8, terms.ord_type as u8, 0]);
+    let what = (terms.mode, terms.side, terms.ord_type, terms.qty, terms.price);
+    equality(terms.account, terms.instrument, what)
+}
+
+fn equality(account: AccountId, instrument: InstrumentId, what: (Mode, Side, OrdType, Qty, Option<Price>)) -> u64 {
+    let (mode, side, ord_type, qty, price) = what;
+    let words = u32::from_le_bytes([mode as u8, side as u8, ord_type as u8, 0]);
     let mix = Mix::new(12)
-        .word(u64::from(terms.account) << 32 | u64::from(terms.instrument))
+        .word(u64::from(account) << 32 | u64::from(instrument))
         .word(words.into());
-    mix.int(terms.qty.0).maybe(terms.price.map(|price| price.0)).finish64()
+    mix.int(qty.0).maybe(price.map(|price| price.0)).finish64()
 }
 
 impl Windows {
@@ -148,6 +157,20 @@ impl Engine {
     #[must_use]
     pub fn duplicates(&self, hash: u64, within_ns: Nanos, now: Nanos) -> u32 {
         self.windows.orders.count(&hash, within_ns, now)
+    }
+
+    /// Orders equal to a new one within one and within ten seconds.
+    pub(crate) fn equal_orders(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        order: &NewOrder,
+        now: Nanos,
+    ) -> (u32, u32) {
+        let what = (order.mode, order.side, order.ord_type, order.qty, order.price);
+        let hash = equality(account, instrument, what);
+        let within = |ns| self.duplicates(hash, ns, now);
+        (within(SECOND_NS), within(DUPLICATES_NS))
     }
 
     /// Trades of a strategy on one side of an instrument within the last minute.

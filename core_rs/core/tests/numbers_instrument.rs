@@ -4,6 +4,7 @@
 
 use ordergate_core::instrument::{Instrument, is_symbol, unknown_symbol};
 use ordergate_core::number::{Amount, Price, Qty};
+use ordergate_core::record::MarketFilters;
 use ordergate_core::request::NewOrder;
 use ordergate_core::terms::{Mode, OrdType, Side, TimeInForce};
 
@@ -23,6 +24,7 @@ fn btc() -> Instrument {
         market_max_qty: qty("100"),
         min_notional: amount("5"),
         max_notional: amount("9000000"),
+        market: MarketFilters::default(),
     }
 }
 

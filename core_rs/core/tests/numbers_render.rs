@@ -143,6 +143,9 @@ fn a_denied_order() {
         value: value.to_owned(),
         limit: "2".to_owned(),
         headroom: "2".to_owned(),
+        scope: "account".to_owned(),
+        target: "desk".to_owned(),
+        symbol: String::new(),
     };
     let mut out = String::new();
     denied_json(
@@ -155,8 +158,10 @@ fn a_denied_order() {
         r#"{"type":"urn:ordergate:problem:order_rejected","title":"The order was rejected by the risk checks","#,
         r#""status":422,"detail":"Failed: MAX_ORDER_QTY, INSUFFICIENT_BALANCE","code":"order_rejected","#,
         r#""requestId":"req-1","orderId":"77","checks":["#,
-        r#"{"code":"MAX_ORDER_QTY","value":"3","limit":"2","headroom":"2"},"#,
-        r#"{"code":"INSUFFICIENT_BALANCE","value":"4","limit":"2","headroom":"2"}]}"#,
+        r#"{"code":"MAX_ORDER_QTY","value":"3","limit":"2","headroom":"2","scope":"account","target":"desk","symbol":null,"unit":"base","#,
+        r#""message":"Largest quantity of base in one order. Value 3, limit 2."},"#,
+        r#"{"code":"INSUFFICIENT_BALANCE","value":"4","limit":"2","headroom":"2","scope":"account","target":"desk","symbol":null,"#,
+        r#""unit":"asset","message":"The hold is larger than what is free. Value 4, limit 2."}]}"#,
     );
     assert_eq!(out, expected);
     assert!(CODES.contains(&("order_rejected", 422)));

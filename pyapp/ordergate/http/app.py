@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from ordergate import _core
-from ordergate.http import account, health, kill, orders, problem, risk_limits, strategies
+from ordergate.http import account, health, kill, orders, problem, risk, risk_limits, strategies
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, HttpProtocol, Request, Scope
 from ordergate.http.problem import Reply
@@ -34,6 +34,8 @@ STATIC: Final[dict[str, Route]] = {
     "/api/v1/risk/requests": ({"GET": risk_limits.requests}, _NO_QUERY),
     "/api/v1/risk/overrides": ({"POST": risk_limits.override}, _NO_QUERY),
     "/api/v1/strategies": ({"GET": strategies.show, "POST": strategies.create}, _NO_QUERY),
+    "/api/v1/risk/preview": ({"POST": risk.preview}, _NO_QUERY),
+    "/api/v1/risk/headroom": ({"GET": risk.headroom}, risk.HEADROOM_PARAMETERS),
     "/api/v1/health": ({"GET": health.health}, _NO_QUERY),
     "/metrics": ({"GET": health.metrics}, _NO_QUERY),
     "/openapi.json": ({"GET": health.openapi_document}, _NO_QUERY),
@@ -48,6 +50,7 @@ NESTED: Final[dict[tuple[str, str], Route]] = {
     ("/api/v1/risk/requests", "reject"): ({"POST": risk_limits.reject}, _NO_QUERY),
     ("/api/v1/strategies", "start"): ({"POST": strategies.start}, _NO_QUERY),
     ("/api/v1/strategies", "stop"): ({"POST": strategies.stop}, _NO_QUERY),
+    ("/api/v1/orders", "decision"): ({"GET": risk.decision}, _NO_QUERY),
 }
 # Answered whatever the load, and while stopping.
 _ALWAYS: Final = frozenset({"/api/v1/health", "/metrics"})

@@ -60,6 +60,24 @@ _READ: Final = (*_AUTH, "invalid_parameter", "flush_stalled")
 _CANCEL: Final = (*_AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
 _CHANGE: Final = (*_AUTH, "invalid_parameter")
 _BODY: Final = ("malformed_json", "invalid_field", "request_timeout", "length_required", "body_too_large")
+_PREVIEW: Final = (
+    *_READ,
+    "malformed_json",
+    "invalid_field",
+    "request_timeout",
+    "client_order_id_in_use",
+    "length_required",
+    "body_too_large",
+    "unknown_symbol",
+    "invalid_price",
+    "invalid_quantity",
+    "invalid_notional",
+    "symbol_not_trading",
+    "killed",
+    "kill_switch_unreadable",
+    "venue_unavailable",
+    "journal_full",
+)
 _MODELS: Final = (
     schemas.NewOrder,
     schemas.Order,
@@ -67,6 +85,9 @@ _MODELS: Final = (
     schemas.Portfolio,
     schemas.Problem,
     schemas.OrderRejected,
+    schemas.RiskPreview,
+    schemas.RiskHeadroom,
+    schemas.Decision,
     schemas.Health,
     schemas.KillOrder,
     schemas.Kills,
@@ -196,6 +217,30 @@ def _paths() -> Json:
     portfolio = _operation(
         "getPortfolio", "Balances and positions", {"200": _ok("By mode.", "Portfolio")}, _READ, tags=["account"]
     )
+    preview = _operation(
+        "previewOrder",
+        "What the risk checks would say of an order",
+        {"200": _ok("Every check; nothing was stored, reserved or sent.", "RiskPreview")},
+        _PREVIEW,
+        requestBody={"required": True, "content": _content("NewOrder")},
+        tags=["risk"],
+    )
+    headroom = _operation(
+        "getHeadroom",
+        "What is left of the limits",
+        {"200": _ok("Every limit that would bind an order of the symbol.", "RiskHeadroom")},
+        (*_READ, "unknown_symbol"),
+        parameters=[{**_query("symbol", "The instrument.", {"type": "string"}), "required": True}],
+        tags=["risk"],
+    )
+    decision = _operation(
+        "getDecision",
+        "Why an order was accepted or rejected",
+        {"200": _ok("The figures that decided.", "Decision")},
+        (*_READ, "answer_unreadable"),
+        parameters=[order_id],
+        tags=["risk"],
+    )
     health = _operation(
         "getHealth",
         "Live, ready, ready to trade",
@@ -222,6 +267,9 @@ def _paths() -> Json:
     return {
         "/api/v1/orders": {"post": place, "get": page},
         "/api/v1/orders/{id}": {"get": show, "delete": cancel},
+        "/api/v1/orders/{id}/decision": {"get": decision},
+        "/api/v1/risk/preview": {"post": preview},
+        "/api/v1/risk/headroom": {"get": headroom},
         "/api/v1/portfolio": {"get": portfolio},
         **_kill_paths(),
         "/api/v1/health": {"get": health},

@@ -135,7 +135,7 @@ async def read(deps: Deps, request: Request, answer: Answer | _core.Refusal) -> 
     if not isinstance(answer, tuple):
         return refuse(answer, request.id)
     status, seq, payload = answer
-    if seq > deps.durability.durable and not await _settle(deps, seq, READ_SECONDS_MAX):
+    if seq > deps.durability.durable and not await settle(deps, seq, READ_SECONDS_MAX):
         return problem.reply("flush_stalled", request.id)
     return status, [JSON, ("x-request-id", request.id), problem.NO_STORE], payload
 
@@ -163,7 +163,8 @@ async def _past(deps: Deps, request: Request, show_past: ShowPast) -> Reply:
     return status, [JSON, ("x-request-id", request.id), problem.NO_STORE], payload
 
 
-async def _settle(deps: Deps, seq: int, seconds: float) -> bool:
+async def settle(deps: Deps, seq: int, seconds: float) -> bool:
+    """Waits at most so many seconds until `seq` is durable; whether it is."""
     try:
         await asyncio.wait_for(deps.durability.wait(seq), seconds)
     except TimeoutError:
@@ -186,7 +187,7 @@ async def _follow(deps: Deps, request: Request, stored: bytes, seconds: int) -> 
         if not isinstance(answer, tuple):
             return view
         _, seq, seen = answer
-        if seq > deps.durability.durable and not await _settle(deps, seq, left):
+        if seq > deps.durability.durable and not await settle(deps, seq, left):
             return view
         view = seen
         if _decode_progress(view).status not in _WAITING:

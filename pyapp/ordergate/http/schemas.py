@@ -1,7 +1,7 @@
 """Documented request and response types. The engine decodes and renders the hot ones itself, in these shapes; the
 OpenAPI document is made from these and nothing else."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -229,6 +229,14 @@ class Check(Struct, rename="camel"):
     value: Annotated[str, Meta(description="The order's figure.")]
     limit: str
     headroom: Annotated[str, Meta(description="What was left without this order.")]
+    scope: (
+        Annotated[str, Meta(description="Whose limit: firm, account, strategy, key; venue for the exchange's own.")]
+        | None
+    )
+    target: Annotated[str, Meta(description="Name of the account or strategy, or the key's number.")] | None
+    symbol: Annotated[str, Meta(description="Where the limit is that of one symbol.")] | None
+    unit: Annotated[str, Meta(description="What the figures count.", examples=["base"])] | None
+    message: Annotated[str, Meta(description="One sentence for people.")]
 
 
 class OrderRejected(Struct, rename="camel"):
@@ -242,6 +250,53 @@ class OrderRejected(Struct, rename="camel"):
     request_id: str
     order_id: OrderId
     checks: Annotated[list[Check], Meta(description="Every failed check.")]
+
+
+class RiskPreview(Struct, rename="camel"):
+    """What the risk checks would say of an order now. Nothing was stored, reserved or sent."""
+
+    accepted: bool
+    hold: Annotated[Decimal, Meta(description="What the order would reserve.")] | None
+    failed: Annotated[list[Check], Meta(description="Every failed check.")]
+    tightest: Annotated[Check, Meta(description="The check that comes closest to failing.")] | None
+    overridden: Annotated[list[str], Meta(description="Limits that an override excuses.")]
+    warned: Annotated[list[str], Meta(description="Limits of which the order uses 80 % or more.")]
+    checks: Annotated[list[Check], Meta(description="Every comparison that was made.")]
+
+
+class Headroom(Struct, rename="camel"):
+    """What is used and left of one limit."""
+
+    mode: Mode
+    side: Annotated[
+        Side, Meta(description="Of the order that it would bind; where both are alike, BUY stands for both.")
+    ]
+    used: Annotated[str, Meta(description="limit minus headroom.")]
+    share: Annotated[Decimal, Meta(description="used ÷ limit.")] | None
+    check: Check
+
+
+class RiskHeadroom(Struct, rename="camel"):
+    """What is left of every limit that would bind an order of this symbol."""
+
+    account: Annotated[str, Meta(examples=["demo"])]
+    symbol: Symbol
+    limits_version: int
+    limits: list[Headroom]
+
+
+class Decision(Struct, rename="camel"):
+    """Why an order was accepted or rejected, as journaled with it."""
+
+    id: OrderId
+    accepted: bool
+    decided_at_ns: Annotated[int, Meta(description="Journal time in nanoseconds.")]
+    decision: Annotated[
+        dict[str, Any],
+        Meta(
+            description="limitsVersion, referencePrice, failed, tightest, overridden, warned and inputs: the figures."
+        ),
+    ]
 
 
 class Health(Struct, rename="camel"):

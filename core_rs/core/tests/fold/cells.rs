@@ -162,7 +162,7 @@ fn order_in(row: Row) -> Fold {
         reference_age_ns: None,
         failed: vec![],
         tightest: None,
-        override_id: None,
+        ..Decision::default()
     };
     let answer = String::from("{}");
     if row == Row::Denied {

@@ -1,6 +1,7 @@
 //! Sums, days, groups and trading states as commands and reports move them.
 
 use crate::support::{MS, World, cause, limit, stored};
+use ordergate_core::engine::Submitted;
 use ordergate_core::exposure::Tally;
 use ordergate_core::limits::Owner;
 use ordergate_core::number::{Amount, Money, Price};
@@ -199,6 +200,7 @@ fn the_strictest_state_of_an_orders_scopes_binds_it() {
             .trading_state(mode, "desk", Some("grid"), "BTCUSDT")
     };
     assert_eq!(state(&world, Mode::Live), TradingState::Active);
+    let free = world.place(&limit(Mode::Paper, "BUY", "1", "50"));
     assert!(states(
         &mut world,
         KillScope::Account,
@@ -237,7 +239,8 @@ fn the_strictest_state_of_an_orders_scopes_binds_it() {
     );
     let refused = world.submit(&grid(Mode::Paper, "BUY", "1", "50")).unwrap_err();
     assert_eq!((refused.code, refused.status()), ("halted", 503));
-    let free = world.place(&limit(Mode::Paper, "BUY", "1", "50"));
+    let denied = world.submit(&limit(Mode::Paper, "BUY", "1", "50")).unwrap();
+    assert!(matches!(&denied, Submitted::Stored { status: 422, body, .. } if body.contains("Failed: REDUCE_ONLY")));
     assert!(states(&mut world, KillScope::Global, "", None, TradingState::Halted));
     assert!(world.submit(&limit(Mode::Paper, "BUY", "1", "50")).is_err());
     world.cancel(free).unwrap();

@@ -2,11 +2,12 @@
 
 use crate::support::{START, World, cause, limit};
 use ordergate_core::limits::{LimitKind, LimitScope, Owner};
-use ordergate_core::number::{Amount, Price, Qty};
+use ordergate_core::number::{Amount, Price, Qty, Rate};
 use ordergate_core::order::Order;
 use ordergate_core::record::*;
 use ordergate_core::report::OrderReport;
 use ordergate_core::retention;
+use ordergate_core::risk::{Kinds, Totals};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{
     BreachAction, ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
@@ -69,6 +70,9 @@ fn check() -> CheckResult {
         value: "2".into(),
         limit: "1".into(),
         headroom: "-1".into(),
+        scope: "account".into(),
+        target: "desk".into(),
+        symbol: String::new(),
     }
 }
 
@@ -81,6 +85,41 @@ fn decision(failed: Vec<CheckResult>) -> Decision {
         failed,
         tightest,
         override_id: Some(70_000),
+        inputs: Some(Box::new(looked_at())),
+        overridden: Kinds(2),
+        warned: Kinds(5),
+    }
+}
+
+fn looked_at() -> DecisionInputs {
+    let others = Totals {
+        gross: Amount(-1),
+        day_result: Some(Amount(i128::MIN)),
+        ..Totals::default()
+    };
+    DecisionInputs {
+        mark: Some((Price(1), Price(2), Price(3))),
+        reference_twice: Some(Amount(3)),
+        free: Amount(i128::MAX),
+        fx: Some(Price(9)),
+        reduce_only: true,
+        opposite: Some(Price(i64::MAX)),
+        equity: Some(Amount(-7)),
+        drawdown: Some(Rate(8)),
+        doubt_age_ns: Some(70_000),
+        depth: Some(Amount(4)),
+        volume: Some(Amount(5)),
+        base_total: Some(Amount(6)),
+        rates: vec![0, 300],
+        duplicates: (1, 2),
+        journal: (3, 4),
+        tallies: vec![TallyInputs {
+            owner: 2,
+            position: Amount(-1),
+            others: Some(Box::new(others)),
+            day: (1, 2, 3),
+            ..TallyInputs::default()
+        }],
     }
 }
 
@@ -413,8 +452,14 @@ fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
         assert_eq!(record.name(), name);
         match record {
             Record::KeyCreated(key) => assert!(key.symbols.is_empty() && key.ip_allow.is_empty()),
-            Record::OrderAccepted(order) => assert_eq!(order.decision.override_id, None),
-            Record::OrderDenied(order) => assert_eq!(order.decision.override_id, None),
+            Record::InstrumentSet(body) => assert_eq!(body.market, MarketFilters::default()),
+            Record::OrderAccepted(body) => {
+                assert_eq!((body.decision.inputs, body.decision.override_id), (None, None));
+            }
+            Record::OrderDenied(body) => {
+                assert_eq!(body.decision.override_id, None);
+                assert!(body.decision.failed.iter().all(|failed| failed.scope.is_empty()));
+            }
             other => panic!("{other:?} has not changed"),
         }
     }
@@ -519,7 +564,7 @@ fn for_people_a_body_is_json_with_decimals_words_and_hex() {
             reference_age_ns: None,
             failed: vec![check()],
             tightest: None,
-            override_id: None,
+            ..Decision::default()
         },
         answer_status: 201,
         answer: "{}".into(),

@@ -4,6 +4,7 @@
 mod cells;
 mod clients;
 mod expected;
+mod explained;
 mod exposure;
 mod golden;
 mod histories;

@@ -4,7 +4,7 @@ use ordergate_core::engine::{Caller, CancelAnswer, Changed, Emitted, Engine, New
 use ordergate_core::limits::LimitKind;
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::order::Order;
-use ordergate_core::record::{InstrumentSet, Record};
+use ordergate_core::record::{InstrumentSet, MarketFilters, Record};
 use ordergate_core::refusal::Refusal;
 use ordergate_core::report::{Cause, OrderReport, RawFill, Report};
 use ordergate_core::snapshot;
@@ -39,6 +39,7 @@ pub fn instrument(symbol: &str, base: &str) -> InstrumentSet {
         market_max_qty: Qty::parse("500").unwrap(),
         min_notional: Amount::parse("5").unwrap(),
         max_notional: Amount::parse("9000000").unwrap(),
+        market: MarketFilters::default(),
     }
 }
 

@@ -125,7 +125,7 @@ impl Model {
         Limits {
             qty: strictest(firm.qty, own.qty),
             notional: strictest(firm.notional, own.notional),
-            open: strictest(firm.open, own.open),
+            open: None,
         }
     }
 
@@ -272,6 +272,8 @@ impl Model {
         };
         let free = self.total(account, request.mode, asset) - self.held(account, request.mode, asset);
         let open = self.open_count(account, request.mode) + 1;
+        let everywhere = self.open_count(0, request.mode) + self.open_count(1, request.mode) + 1;
+        let own = self.limits[account as usize].open;
         let checks = [
             ("NO_REFERENCE_PRICE", notional.is_none()),
             ("MAX_ORDER_QTY", limits.qty.is_some_and(|most| request.qty > most)),
@@ -282,13 +284,36 @@ impl Model {
                     .zip(notional)
                     .is_some_and(|(most, notional)| notional > most),
             ),
-            ("MAX_OPEN_ORDERS", limits.open.is_some_and(|most| open > most)),
+            // The firm's binds the sum of all accounts, the account's its own: both are told.
+            (
+                "MAX_OPEN_ORDERS",
+                self.firm_limits.open.is_some_and(|most| everywhere > most),
+            ),
+            ("MAX_OPEN_ORDERS", own.is_some_and(|most| open > most)),
             ("INSUFFICIENT_BALANCE", hold.is_some_and(|hold| hold > free)),
+            ("SELF_TRADE", notional.is_some() && self.meets_its_own(account, request)),
         ];
         checks
             .into_iter()
             .filter_map(|(code, failed)| failed.then_some(code))
             .collect()
+    }
+
+    /// Whether the order could trade with an open one of the same account.
+    fn meets_its_own(&self, account: u32, request: &Request) -> bool {
+        let here = |order: &&Order| {
+            (order.account, order.mode, order.instrument) == (account, request.mode, request.instrument)
+                && order.buy != request.buy
+                && order.is_open()
+        };
+        self.orders
+            .values()
+            .filter(here)
+            .any(|other| match (request.price, other.price) {
+                (Some(mine), Some(theirs)) if request.buy => mine >= theirs,
+                (Some(mine), Some(theirs)) => mine <= theirs,
+                _ => true,
+            })
     }
 
     fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {

@@ -9,10 +9,9 @@ use crate::words::{self, Figures, text};
 use ordergate_core::engine::{Caller, Emitted, Engine, NewKey, Submitted};
 use ordergate_core::limits::LimitKind;
 use ordergate_core::number::{Amount, Price, Qty};
-use ordergate_core::record::{InstrumentSet, KillOff, KillOn, Record};
+use ordergate_core::record::{InstrumentSet, KillOff, KillOn, MarketFilters, Record};
 use ordergate_core::report::Report;
 use ordergate_core::retention::KEEP_ENDED_NS;
-use ordergate_core::risk;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
 use ordergate_core::terms::{GATEWAY_KEY, Mode, OrderId, Scope, Seq, SessionId, Side};
@@ -68,6 +67,7 @@ fn instrument(symbol: &str, base: &str, halted: bool) -> InstrumentSet {
         market_max_qty: qty(MARKET_MAX_QTY),
         min_notional: Amount(MIN_NOTIONAL),
         max_notional: Amount(MAX_NOTIONAL),
+        market: MarketFilters::default(),
     }
 }
 
@@ -542,11 +542,12 @@ impl World {
 /// The codes of the failed checks in a stored refusal.
 fn failed_in(body: &str) -> Vec<&'static str> {
     let codes = [
-        risk::NO_REFERENCE_PRICE,
-        risk::MAX_ORDER_QTY,
-        risk::MAX_ORDER_NOTIONAL,
-        risk::MAX_OPEN_ORDERS,
-        risk::INSUFFICIENT_BALANCE,
+        "NO_REFERENCE_PRICE",
+        "MAX_ORDER_QTY",
+        "MAX_ORDER_NOTIONAL",
+        "MAX_OPEN_ORDERS",
+        "INSUFFICIENT_BALANCE",
+        "SELF_TRADE",
     ];
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let failed = body["checks"].as_array().unwrap().iter();
