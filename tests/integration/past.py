@@ -60,7 +60,8 @@ def trade(gateway: _core.Gateway, orders: range) -> None:
         fate, token = number % 9, TOKENS[number % 2]
         quantity = "11" if fate == 0 else "0.5"  # above the limit: denied
         side = "BUY" if number % 4 < 2 else "SELL"
-        body = {"symbol": "BTCUSDT", "side": side, "type": "LIMIT", "quantity": quantity, "price": "100.5",
+        price = "100.5" if side == "BUY" else "101.5"  # never against its own
+        body = {"symbol": "BTCUSDT", "side": side, "type": "LIMIT", "quantity": quantity, "price": price,
                 "mode": "PAPER", "clientOrderId": f"c{number}"}  # fmt: skip
         answer = gateway.place(f"Bearer {token}", f"key-{number}", f"request-{number}", json.dumps(body).encode())
         assert isinstance(answer, tuple), answer

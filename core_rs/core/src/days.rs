@@ -94,7 +94,8 @@ impl State {
 
     /// The boldest price of working orders on the side opposite to `side` among the accounts of this account's group,
     /// and one order that has it: an order that reaches it would trade with its own. A working MARKET order reaches
-    /// everything: it counts as a SELL at 0 or a BUY at the highest price there is.
+    /// everything: it counts as a SELL at 0 or a BUY at the highest price there is. An order that cannot rest itself can
+    /// only meet those that may.
     #[must_use]
     pub fn best_own_opposite(
         &self,
@@ -102,22 +103,28 @@ impl State {
         mode: Mode,
         instrument: InstrumentId,
         side: Side,
+        rests: bool,
     ) -> Option<(Price, OrderId)> {
         let opposite = match side {
             Side::Buy => Side::Sell,
             Side::Sell => Side::Buy,
         };
-        let boldest = |account: AccountId| self.sums.boldest(account, mode, instrument, opposite);
+        let bolder = |one: (Price, OrderId), other: (Price, OrderId)| match opposite {
+            Side::Sell => one.min(other),
+            Side::Buy if (other.0, one.1) > (one.0, other.1) => other,
+            Side::Buy => one,
+        };
+        let kinds: &[bool] = if rests { &[true, false] } else { &[true] };
+        let boldest = |account: AccountId| {
+            let each = |rests: &bool| self.sums.boldest(account, mode, instrument, opposite, *rests);
+            kinds.iter().filter_map(each).reduce(bolder)
+        };
         let group = self.account(account).map_or("", |account| &account.stp_group);
         if group.is_empty() {
             return boldest(account);
         }
         let members = self.accounts.iter().filter(|other| other.stp_group == group);
-        let prices = members.filter_map(|member| boldest(member.id));
-        match opposite {
-            Side::Sell => prices.min(),
-            Side::Buy => prices.max_by_key(|(price, order)| (*price, std::cmp::Reverse(*order))),
-        }
+        members.filter_map(|member| boldest(member.id)).reduce(bolder)
     }
 
     pub(crate) fn set_stp_group(&mut self, body: &StpGroupSet) -> Result<(), Broken> {

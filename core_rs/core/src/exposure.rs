@@ -6,7 +6,7 @@ use crate::account::Position;
 use crate::number::{Amount, Money, Price};
 use crate::order::{Order, remaining};
 use crate::record::Fill;
-use crate::terms::Side;
+use crate::terms::{Side, TimeInForce};
 use serde::{Deserialize, Serialize};
 
 /// Sums of one owner's trades and open orders in one instrument and mode.
@@ -152,6 +152,8 @@ pub struct Open {
     pub notional: Amount,
     /// How far into the other side it reaches: its price, the bolder of two, and for MARKET the end of the scale.
     pub reach: Price,
+    /// Whether it may rest at the venue. What only takes (MARKET, IOC, FOK) never meets another that only takes.
+    pub rests: bool,
 }
 
 impl Open {
@@ -184,6 +186,7 @@ impl Open {
             qty: leaves.max(renewed),
             notional,
             reach,
+            rests: terms.time_in_force == TimeInForce::Gtc,
         })
     }
 }

@@ -40,8 +40,9 @@ pub(crate) struct Slot {
     pub tally: Tally,
     /// Its part of the state's hash.
     mark: u128,
-    /// How far the working BUY and SELL orders reach: kept for accounts only.
-    reach: [BTreeSet<(Price, OrderId)>; 2],
+    /// How far the working orders reach, BUY and SELL, of those that only take and those that may rest: kept for
+    /// accounts only.
+    reach: [[BTreeSet<(Price, OrderId)>; 2]; 2],
 }
 
 /// Tallies of one holder: per mode, by instrument.
@@ -143,7 +144,8 @@ impl Sums {
         slot.tally = slot.tally.with_open(side, before, now)?;
         if matches!(holder, Holder::Account(_)) {
             let reach = |open: Option<Open>| open.map(|open| (open.reach, order));
-            let prices = &mut slot.reach[usize::from(side == Side::Sell)];
+            let rests = now.or(before).is_some_and(|open| open.rests);
+            let prices = &mut slot.reach[usize::from(side == Side::Sell)][usize::from(rests)];
             let (was, is) = (reach(before), reach(now));
             if let Some(was) = was.filter(|_| was != is) {
                 prices.remove(&was);
@@ -171,17 +173,19 @@ impl Sums {
         Some(())
     }
 
-    /// The boldest price of an account's working orders of this side, and the oldest order that has it.
+    /// The boldest price of an account's working orders of this side, of those that may rest or of those that only take,
+    /// and the oldest order that has it.
     pub fn boldest(
         &self,
         account: AccountId,
         mode: Mode,
         instrument: InstrumentId,
         side: Side,
+        rests: bool,
     ) -> Option<(Price, OrderId)> {
         let table = self.table(Holder::Account(account))?;
         let slot = table[place(mode)].get(instrument as usize)?.as_ref()?;
-        let prices = &slot.reach[usize::from(side == Side::Sell)];
+        let prices = &slot.reach[usize::from(side == Side::Sell)][usize::from(rests)];
         match side {
             Side::Sell => prices.first().copied(),
             Side::Buy => {

@@ -132,7 +132,7 @@ fn a_day_starts_by_the_wall_clock_and_never_again() {
 #[test]
 fn the_boldest_order_of_the_group_is_found() {
     let (mut world, paper, _) = World::connected();
-    let best = |world: &World, side| world.engine.state().best_own_opposite(0, Mode::Paper, 0, side);
+    let best = |world: &World, side| world.engine.state().best_own_opposite(0, Mode::Paper, 0, side, true);
     let price = |text: &str| Price::parse(text).unwrap();
     let high = world.place(&limit(Mode::Paper, "SELL", "1", "70"));
     let low = world.place(&limit(Mode::Paper, "SELL", "1", "60"));

@@ -73,7 +73,7 @@ pub fn check(state: &State) {
             .flat_map(|mode| (0..2).map(|instrument| (*mode, instrument)))
         {
             for (side, opposite) in [(Side::Buy, Side::Sell), (Side::Sell, Side::Buy)] {
-                let found: Option<(Price, OrderId)> = state.best_own_opposite(account.id, mode, instrument, side);
+                let found: Option<(Price, OrderId)> = state.best_own_opposite(account.id, mode, instrument, side, true);
                 let place = (account.id, mode, instrument, opposite);
                 assert_eq!(found.map(|(price, _)| price), boldest.get(&place).copied(), "{place:?}");
             }

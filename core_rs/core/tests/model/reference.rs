@@ -306,9 +306,11 @@ impl Model {
                 && order.buy != request.buy
                 && order.is_open()
         };
+        // The model's LIMIT orders are all GTC: they may rest, MARKET orders only take.
         self.orders
             .values()
             .filter(here)
+            .filter(|other| request.price.is_some() || other.price.is_some())
             .any(|other| match (request.price, other.price) {
                 (Some(mine), Some(theirs)) if request.buy => mine >= theirs,
                 (Some(mine), Some(theirs)) => mine <= theirs,
