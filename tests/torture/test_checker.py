@@ -52,7 +52,7 @@ CANCELED = ("ORDER_ACCEPTED", "SUBMIT_STARTED", "ACKED", "CANCEL_REQUESTED", "CA
 
 
 def trader(directory: Path) -> Trader:
-    return Trader("a", Client(None, "token", Random(1), directory / "log"), directory / "log")  # type: ignore[arg-type]
+    return Trader("a", Client(None, "token", "a", Random(1), directory / "log"), directory / "log")  # type: ignore[arg-type]
 
 
 def told(directory: Path, *facts: dict[str, object]) -> History:
