@@ -58,7 +58,7 @@ class Stop:
     last_order_s: float
     """The venue took its last order; 0 when none came after the SET."""
     strategies_s: float
-    """Postgres was seen without a RUNNING strategy; the time of a psql (about 0.2 s) is in it."""
+    """Postgres was seen without a RUNNING strategy, by psql again and again."""
     refused_s: float = 0.0
     """A client was refused for the first time."""
 
