@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 
 from tests.acceptance.market import some_order
-from tests.acceptance.system import Answer, System, exchange
+from tests.acceptance.system import Answer, System, exchange, run_strategy
 
 LONGEST_WAIT_S = 90.0
 """For one answer, restarts included."""
@@ -41,10 +41,11 @@ class Placed:
 
 @dataclass
 class Client:
-    """One client with its own account, connection, log and random numbers."""
+    """One client with its own account, strategy, connection, log and random numbers."""
 
     system: System
     token: str
+    strategy: str
     random: Random
     log: Path
     connection: http.client.HTTPConnection | None = None
@@ -86,7 +87,7 @@ def trade(client: Client, goes_on: Callable[[int], bool], pause_s: float) -> lis
     """Places orders of mixed kind while `goes_on(orders so far)`; cancels some, repeats some requests."""
     placed: list[Placed] = []
     while goes_on(len(placed)):
-        key, body = str(uuid.uuid4()), some_order(client.random)
+        key, body = str(uuid.uuid4()), some_order(client.random, client.strategy)
         write_down(client.log, sent=key, body=body.decode())
         answer = client.ask("POST", "/api/v1/orders", body=body, key=key)
         write_down(client.log, answered=key, status=answer.status, answer=answer.body.decode())
@@ -132,7 +133,7 @@ def cancel(client: Client, placed: Placed) -> None:
 
 def trade_together(
     system: System,
-    tokens: list[str],
+    accounts: Mapping[str, str],
     directory: Path,
     *,
     orders: int | None,
@@ -140,10 +141,13 @@ def trade_together(
     pause_s: float = 0.0,
     stop: threading.Event | None = None,
 ) -> tuple[list[Placed], int]:
-    """One client per token, all at once: `orders` each, or until `stop`. Every request answered, and the retries."""
+    """One client per account (name -> token), all at once: `orders` each, or until `stop`.
+
+    Each also trades for a strategy of its account. Every request answered, and the retries.
+    """
     clients = [
-        Client(system, token, Random(seed + index), directory / f"client-{index}.log")
-        for index, token in enumerate(tokens)
+        Client(system, token, run_strategy(system, name), Random(seed + index), directory / f"client-{index}.log")
+        for index, (name, token) in enumerate(accounts.items())
     ]
 
     def goes_on(so_far: int) -> bool:

@@ -80,15 +80,15 @@ def kill_in_turn(system: System, kills: int, seed: int, over: threading.Event) -
 
 def run(system: System, directory: Path, *, kills: int, clients: int, seed: int) -> tuple[System, dict[str, object]]:
     """Load, kills, comparison; the system as it runs at the end, and what was seen."""
-    tokens = [open_account(system, f"crash-{index}", OPENING) for index in range(clients)]
+    accounts = {f"crash-{index}": open_account(system, f"crash-{index}", OPENING) for index in range(clients)}
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(
-            trade_together, system, tokens, directory, orders=None, seed=seed, pause_s=PAUSE_S, stop=over
+            trade_together, system, accounts, directory, orders=None, seed=seed, pause_s=PAUSE_S, stop=over
         )
         system, killed = kill_in_turn(system, kills, seed, over)
         placed, retries = load.result()
-    summary = agreement.check(system, tokens)
+    summary = agreement.check(system, list(accounts.values()))
     check_log(system, placed)
     return system, {"kills": dict(killed), "requests": len(placed), "retries": retries} | asdict(summary)
 

@@ -1,5 +1,7 @@
 """The runbook's emergency stop, verbatim, against a system under load: nothing reaches the venue half a second later.
 
+Half of the load carries a strategy, one per account. Every stop stops these as well, and clearing it starts none.
+
 By hand, from the top of the checkout: `.venv/bin/python -m tests.acceptance.emergency_stop [--repetitions 50]`.
 """
 
@@ -10,9 +12,11 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +24,17 @@ from typing import Any, BinaryIO
 from tests.acceptance import steady
 from tests.acceptance.market import OPENING
 from tests.acceptance.smoke import CLEAR, until
-from tests.acceptance.system import System, exported, open_account, request, rows, running, shell
+from tests.acceptance.system import (
+    System,
+    exported,
+    open_account,
+    request,
+    rows,
+    run_strategy,
+    running,
+    shell,
+    start_strategies,
+)
 
 STOP = """redis-cli SET kill_switch:global \
 '{"active":true,"reason":"manual emergency stop","activatedAt":"2026-11-24T08:00:00Z","activatedBy":"operator"}'"""
@@ -31,35 +45,66 @@ SENDS_END_S = 0.5
 KILLED_WITHIN_S = 1.5
 LOOK_S = 1.0
 """How long nothing may reach the venue before the kill is cleared."""
+IN_POSTGRES_WITHIN_S = 5.0
+"""Postgres is written behind."""
 
 
-def run(
-    system: System, *, repetitions: int, stop: Callable[[System, dict[str, str]], None] | None = None
-) -> list[float]:
-    """Stops and clears it so often under load; the seconds from SET to the last order that reached the venue."""
+@dataclass
+class Stop:
+    """One stop: seconds after the server carried out the SET."""
+
+    set_at: float
+    """Unix seconds."""
+    last_order_s: float
+    """The venue took its last order; 0 when none came after the SET."""
+    strategies_s: float
+    """Postgres was seen without a RUNNING strategy, by psql again and again."""
+    refused_s: float = 0.0
+    """A client was refused for the first time."""
+
+
+def run(system: System, *, repetitions: int) -> list[Stop]:
+    """Stops and clears it so often under load, and starts the strategies again each time."""
     environment = exported(system)
-    tokens = [open_account(system, f"stop-{index}", OPENING) for index in range(CLIENTS)]
-    over, figures = threading.Event(), []
+    names = [f"stop-{index}" for index in range(CLIENTS)]
+    tokens = [open_account(system, name, OPENING) for name in names]
+    for name in names:
+        run_strategy(system, name)
+    over, stops = threading.Event(), []
     with ThreadPoolExecutor(1) as pool:
-        load = pool.submit(steady.place, system, tokens, RATE, over)
+        load = pool.submit(steady.place, system, tokens, RATE, over, strategies=names)
         try:
             for _ in range(repetitions):
-                time.sleep(0.5)
-                with monitored(system) as seen:
-                    (stop or by_key)(system, environment)
-                    began = set_at(seen)
-                until(lambda: killed(system), KILLED_WITHIN_S)
-                time.sleep(LOOK_S)
-                last = last_at_the_venue(system, tokens)
-                figures.append(max(0.0, last - began))
-                assert shell(system, CLEAR, environment).strip() == "1"
-                until(lambda: not killed(system))
+                start_strategies(system)
+                until(lambda: strategies_running(system, environment) == CLIENTS, IN_POSTGRES_WITHIN_S)
+                assert strategy_order(system, names[0], tokens[0]) == (201, None)
+                stops.append(stop_and_clear(system, tokens, environment))
+                assert strategy_order(system, names[0], tokens[0]) == (422, "strategy_not_running")
+                assert strategies_running(system, environment) == 0, "a clear started a strategy"
         finally:
             over.set()
-        load.result()
-    late = [figure for figure in figures if figure > SENDS_END_S]
-    assert not late, f"orders reached the venue {late} s after SET"
-    return figures
+        refused_at = load.result().refused_at
+    for stop in stops:
+        stop.refused_s = min(at for at in refused_at if at >= stop.set_at) - stop.set_at
+    late = [stop for stop in stops if stop.last_order_s > SENDS_END_S]
+    assert not late, f"orders reached the venue too late: {late}"
+    return stops
+
+
+def stop_and_clear(system: System, tokens: list[str], environment: dict[str, str]) -> Stop:
+    """The runbook's two lines, and what is seen between them."""
+    with monitored(system) as seen:
+        assert shell(system, STOP, environment).strip() == "OK"
+        began = set_at(seen)
+    until(lambda: killed(system), KILLED_WITHIN_S)
+    until(lambda: strategies_running(system, environment) == 0, IN_POSTGRES_WITHIN_S)
+    stopped = time.time()
+    time.sleep(max(0.0, began + LOOK_S - stopped))
+    last = last_at_the_venue(system, tokens)
+    assert killed(system), "the kill ended without an operator"
+    assert shell(system, CLEAR, environment).strip() == "1"
+    until(lambda: not killed(system))
+    return Stop(began, max(0.0, last - began), stopped - began)
 
 
 @contextmanager
@@ -79,11 +124,6 @@ def set_at(lines: BinaryIO) -> float:
     raise AssertionError("the server ended before the key was set")
 
 
-def by_key(system: System, environment: dict[str, str]) -> None:
-    """The runbook's line."""
-    assert shell(system, STOP, environment).strip() == "OK"
-
-
 def killed(system: System) -> bool:
     """Whether trading is stopped everywhere."""
     return bool(request(system, "GET", "/api/v1/health").json()["killLevel"])
@@ -100,10 +140,23 @@ def last_at_the_venue(system: System, tokens: list[str]) -> float:
     return newest
 
 
-def strategies_running(system: System) -> int:
+def strategies_running(system: System, environment: dict[str, str] | None = None) -> int:
     """As the runbook asks."""
-    [[count]] = rows(system, RUNNING)
+    [[count]] = rows(system, RUNNING, environment)
     return int(count)
+
+
+def strategy_order(system: System, strategy: str, token: str) -> tuple[int, str | None]:
+    """Status and code of one order of a strategy."""
+    body = json.dumps(steady.MARKET | {"side": "BUY", "strategyId": strategy}).encode()
+    answer = request(system, "POST", "/api/v1/orders", token=token, body=body, key=str(uuid.uuid4()))
+    return answer.status, answer.json().get("code")
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """How the figures lie."""
+    shown = {"min": min(seconds), "median": statistics.median(seconds), "max": max(seconds)}
+    return {name: round(value, 3) for name, value in shown.items()}
 
 
 def main() -> None:
@@ -112,16 +165,12 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=50)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ordergate-stop-") as name, running(Path(name) / "data") as system:
-        figures = run(system, repetitions=options.repetitions)
-        left = strategies_running(system)
+        stops = run(system, repetitions=options.repetitions)
     seen = {
-        "repetitions": len(figures),
-        "last_order_after_s": {
-            "min": round(min(figures), 3),
-            "median": round(statistics.median(figures), 3),
-            "max": round(max(figures), 3),
-        },
-        "strategies_running": left,
+        "repetitions": len(stops),
+        "last_order_after_s": spread([stop.last_order_s for stop in stops]),
+        "no_strategy_in_postgres_after_s": spread([stop.strategies_s for stop in stops]),
+        "first_refused_after_s": spread([stop.refused_s for stop in stops]),
     }
     print(json.dumps(seen, indent=2))
 

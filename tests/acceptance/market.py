@@ -88,12 +88,19 @@ KINDS: list[tuple[int, Callable[[Random], NewOrder]]] = [
     (20, market),
     (4, lambda random: limit(random, 0.5, 1.5) | {"quantity": "200"}),  # the balance does not allow it: 422, stored
     (4, lambda random: limit(random, 0.5, 1.5) | {"price": "39450.001"}),  # off the tick: 422, key stays free
-    (4, lambda random: limit(random, 0.5, 1.5) | {"clientOrderId": f"c-{random.getrandbits(64):x}", "strategyId": "s"}),
+    (4, lambda random: limit(random, 0.5, 1.5) | {"clientOrderId": f"c-{random.getrandbits(64):x}"}),
 ]
 """Weight and maker of each kind of order."""
 
 
-def some_order(random: Random) -> bytes:
-    """The body of one order of mixed kind."""
+OF_A_STRATEGY = 0.1
+"""Share of the orders that carry their strategy."""
+
+
+def some_order(random: Random, strategy: str) -> bytes:
+    """The body of one order of mixed kind; some are the strategy's, which has to be the account's own and RUNNING."""
     [make] = random.choices([make for _, make in KINDS], [weight for weight, _ in KINDS])
-    return json.dumps(make(random)).encode()
+    order = make(random)
+    if random.random() < OF_A_STRATEGY:
+        order["strategyId"] = strategy
+    return json.dumps(order).encode()

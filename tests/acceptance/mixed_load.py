@@ -21,13 +21,13 @@ PAUSE_S = 0.1
 
 def run(system: System, directory: Path, *, orders: int, clients: int, seed: int) -> dict[str, object]:
     """The load and the comparison; what was seen."""
-    tokens = [open_account(system, f"mixed-{index}", OPENING) for index in range(clients)]
+    accounts = {f"mixed-{index}": open_account(system, f"mixed-{index}", OPENING) for index in range(clients)}
     began = time.monotonic()
     placed, retries = trade_together(
-        system, tokens, directory, orders=-(-orders // clients), seed=seed, pause_s=PAUSE_S
+        system, accounts, directory, orders=-(-orders // clients), seed=seed, pause_s=PAUSE_S
     )
     took = time.monotonic() - began
-    summary = agreement.check(system, tokens)
+    summary = agreement.check(system, list(accounts.values()))
     kept = {order_id(one): one.key for one in placed if stored(one)}
     found = {row[0]: row[1] for row in rows(system, "SELECT id, idempotency_key FROM execution.orders")}
     assert kept == found, f"only on one side: {sorted(kept.items() ^ found.items())[:5]}"

@@ -9,9 +9,11 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from tests.acceptance.system import Answer, System, exchange
 
@@ -28,6 +30,8 @@ class Tally:
     late_s: list[float] = field(default_factory=list)
     """From the time at which each order was due until its answer."""
     first_refusal: str = ""
+    refused_at: list[float] = field(default_factory=list)
+    """When each answer without a 201 came (Unix seconds)."""
 
     @property
     def refused(self) -> int:
@@ -40,6 +44,7 @@ class Tally:
         self.late_s.append(late_s)
         if answer.status != 201:
             self.first_refusal = self.first_refusal or f"{answer.status} {answer.body!r}"
+            self.refused_at.append(time.time())
 
     def quantile_ms(self, share: float) -> float:
         """A quantile of the waits."""
@@ -48,33 +53,51 @@ class Tally:
 
 
 def place(
-    system: System, tokens: list[str], rate: float, stop: threading.Event, order: dict[str, str] = MARKET
+    system: System,
+    tokens: list[str],
+    rate: float,
+    stop: threading.Event,
+    order: dict[str, str] = MARKET,
+    strategies: Sequence[str] = (),
 ) -> Tally:
-    """`rate` orders a second in all, one client per token, until `stop`."""
+    """`rate` orders a second in all, one client per token, until `stop`.
+
+    With `strategies`, one per token, half of a client's orders carry its own.
+    """
     began = time.monotonic()
     interval = len(tokens) / rate
     total = Tally()
     with ThreadPoolExecutor(len(tokens)) as pool:
         clients = [
-            pool.submit(_client, system, token, began + interval * index / len(tokens), interval, stop, order)
+            pool.submit(
+                _client,
+                system,
+                token,
+                began + interval * index / len(tokens),
+                interval,
+                stop,
+                [order, *(order | {"strategyId": strategy} for strategy in strategies[index : index + 1])],
+            )
             for index, token in enumerate(tokens)
         ]
         for client in clients:
             tally = client.result()
             total.statuses += tally.statuses
             total.late_s += tally.late_s
+            total.refused_at += tally.refused_at
             total.first_refusal = total.first_refusal or tally.first_refusal
     return total
 
 
 def _client(
-    system: System, token: str, due: float, interval: float, stop: threading.Event, order: dict[str, str]
+    system: System, token: str, due: float, interval: float, stop: threading.Event, orders: list[dict[str, str]]
 ) -> Tally:
     tally = Tally()
     connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=10)
-    side = "BUY"
+    # Each kind buys, then sells.
+    kinds = cycle([order | {"side": side} for order in orders for side in ("BUY", "SELL")])
     while not stop.wait(max(0.0, due - time.monotonic())):
-        body, key = json.dumps(order | {"side": side}).encode(), str(uuid.uuid4())
+        body, key = json.dumps(next(kinds)).encode(), str(uuid.uuid4())
         answer = Answer(LOST, b"", {})
         with suppress(OSError, http.client.HTTPException):
             answer = exchange(connection, "POST", "/api/v1/orders", token=token, body=body, key=key)
@@ -82,6 +105,5 @@ def _client(
             connection.close()  # the next request opens it again
         tally.add(answer, time.monotonic() - due)
         due += interval
-        side = "SELL" if side == "BUY" else "BUY"
     connection.close()
     return tally

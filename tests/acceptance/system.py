@@ -343,6 +343,20 @@ def open_account(system: System, name: str, paper: dict[str, str]) -> str:
     return token
 
 
+def run_strategy(system: System, account: str) -> str:
+    """Creates and starts a strategy of the account; the name, which is the account's."""
+    administer(system, "strategies.create", name=account, account=account, by="test")
+    administer(system, "strategies.start", name=account, by="test", reason="trades")
+    return account
+
+
+def start_strategies(system: System) -> None:
+    """What a person does after a kill: starts again every strategy that is stopped; AssertionError while killed."""
+    for strategy in administer(system, "strategies.list"):
+        if strategy["status"] == "STOPPED":
+            administer(system, "strategies.start", name=strategy["id"], by="test", reason="the kill was cleared")
+
+
 # --- quiet -------------------------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ def tick(gateway: _core.Gateway) -> None:
 
 
 def furnish(gateway: _core.Gateway) -> None:
-    """Two accounts with money and keys, one instrument, limits, and a key that came and went."""
+    """Two accounts with money and keys, one instrument, limits, a key and a watch that came and went."""
     for name, token in zip(("alpha", "beta"), TOKENS, strict=True):
         gateway.create_account(name)
         gateway.adjust_balance(name, "PAPER", "USDT", "1000000", "opening")
@@ -50,6 +50,8 @@ def furnish(gateway: _core.Gateway) -> None:
     gateway.set_limit("firm", "", None, "MAX_ORDER_QTY", "10", None, "ann", "first")
     gateway.set_limit("firm", "", None, "MAX_OPEN_ORDERS", "100000", None, "ann", "first")
     gateway.revoke_key(gateway.create_key("beta", "bob", "old", b"\x02" * 32, ["read"], 5, gateway.now_ns()))
+    for token, timeout_ms in ((TOKENS[0], 600_000), (TOKENS[1], 600_000), (TOKENS[1], 0)):
+        assert isinstance(gateway.heartbeat(f"Bearer {token}", "account", None, timeout_ms), str)
 
 
 def trade(gateway: _core.Gateway, orders: range) -> None:

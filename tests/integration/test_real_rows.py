@@ -1,6 +1,7 @@
 """The rows of the real follower, by both ways into Postgres: they say the same, to the last digit."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ RELATIONS = [
     "execution.order_events", "execution.orders", "execution.fills", "execution.portfolio_events_outbox",
     "execution.sessions", "execution.alarms", "execution.instruments", "execution.parked_records",
     "identity.accounts", "identity.api_keys", "risk.limits", "risk.kill_switch_events", "risk.change_requests",
-    "risk.restrictions", "risk.schedules", "strategy.strategies",
+    "risk.restrictions", "risk.schedules", "risk.heartbeats", "strategy.strategies",
 ]  # fmt: skip
 
 
@@ -38,6 +39,8 @@ def journal(data: Path) -> int:
     gateway.start_strategy("grid", "ann", "cli", "go")
     gateway.restrict("bench", "BTCUSDT", True, "ann", "delisting")
     gateway.set_schedule(None, 31, 0, 1440, "ann", "weekdays")
+    gateway.create_key("bench", "cid", "desk", hashlib.sha256(b"og_desk").digest(), ["trade", "kill"], 0, None)
+    assert gateway.heartbeat("Bearer og_desk", "account", None, 5000) == "bench"
     key = gateway.create_key("bench", "bob", "old", b"\x02" * 32, ["read"], 1, gateway.now_ns())
     gateway.revoke_key(key)
     gateway.close()
@@ -82,6 +85,7 @@ def test_copy_and_insert_store_the_same(tmp_path: Path, postgres: PostgresServer
     assert found[0] == found[1]
     assert seen == set(TABLES) - {"alarms"}
     assert found[0]["execution.order_events"].count("\n") + 1 == ORDERS * real_journal.RECORDS_PER_ORDER
+    assert "account,bench,5000," in found[0]["risk.heartbeats"]
     assert "drill ✓" in found[0]["risk.kill_switch_events"]
 
 

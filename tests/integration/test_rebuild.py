@@ -28,8 +28,8 @@ TIMES_OF_PROCESSING = {
 FILLED = {
     "execution.alarms", "execution.fills", "execution.instruments", "execution.order_events", "execution.orders",
     "execution.portfolio_events_outbox", "execution.sessions", "execution.watermark", "identity.accounts",
-    "identity.api_keys", "portfolio.balances", "portfolio.cursor", "portfolio.positions", "risk.kill_switch_events",
-    "risk.limits",
+    "identity.api_keys", "portfolio.balances", "portfolio.cursor", "portfolio.positions", "risk.heartbeats",
+    "risk.kill_switch_events", "risk.limits",
 }  # fmt: skip
 """Tables in which this past has left something."""
 

@@ -10,6 +10,7 @@ admitted while the kill switch cannot be read, I11 outbox, I12 state hashes. (I2
 import asyncio
 import hashlib
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,10 @@ class Journal:
     admitted: list[tuple[int, str]]
     """(journal time in ns, id) of every order."""
     acked: list[tuple[int, str]]
-    """(journal time in ns, id) of every order that the venue has taken."""
+    """(journal time in ns, id) of every order that the session which was to send it has sent.
+
+    The record that opens the next session hands over what was not answered: such an order is the venue's from then on.
+    """
     hash_agreed: int
 
 
@@ -144,7 +148,9 @@ PICKED = {
     "alarms": ("execution.alarms", [0, 1, 2, 3, 4]),
 }
 """The worker's rows: their table, and the places of the columns above."""
-CREATED, ACKED = 19, 22
+CREATED, SENT, ACKED = 19, 21, 22
+OPENED = 4
+"""When a session was opened."""
 
 
 def folded(system: System, seq: int) -> Journal:
@@ -154,11 +160,14 @@ def folded(system: System, seq: int) -> Journal:
     tables: dict[str, list[Row]] = defaultdict(list)
     newest: dict[object, Row] = {}
     admitted: dict[object, int] = {}
-    acked: dict[object, int] = {}
+    acked: dict[object, tuple[int, int]] = {}
+    opened: list[int] = []
     rows = None
     while follower.seq < seq:
         rows = follower.poll_rows(min(LONGEST_BATCH, seq - follower.seq))
         assert rows is not None, f"I9: the journal ends at {follower.seq}, Postgres holds it up to {seq}"
+        if "sessions" in rows.tables:
+            opened += map(int, map(str, rows.tables["sessions"][OPENED]))
         for name, (table, places) in PICKED.items():
             columns = rows.tables.get(name, [])
             for row in zip(*columns, strict=True):
@@ -167,7 +176,7 @@ def folded(system: System, seq: int) -> Journal:
                     newest[row[0]] = picked
                     admitted[row[0]] = int(str(row[CREATED]))
                     if row[ACKED] is not None:
-                        acked[row[0]] = int(str(row[ACKED]))
+                        acked[row[0]] = int(str(row[SENT])), int(str(row[ACKED]))
                 else:
                     tables[table].append(picked)
     assert follower.seq == seq and rows is not None, f"I9: no chunk of the journal ends at Postgres's watermark {seq}"
@@ -179,9 +188,16 @@ def folded(system: System, seq: int) -> Journal:
         orders=departed(newest.values()) | {one["id"]: one for one in loads(follower.orders())},
         balances=follower.balances(),
         admitted=sorted((at, str(identity)) for identity, at in admitted.items()),
-        acked=sorted((at, str(identity)) for identity, at in acked.items()),
+        acked=sorted(
+            (at, str(identity)) for identity, (sent, at) in acked.items() if not handed_over(opened, sent, at)
+        ),
         hash_agreed=follower.hash_agreed_seq(),
     )
+
+
+def handed_over(opened: Sequence[int], sent: int, acked: int) -> bool:
+    """Whether another session was opened in between."""
+    return bisect_right(opened, sent) != bisect_right(opened, acked)
 
 
 def departed(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,8 @@
 """What is done to a system that trades: one table of faults, and the way back to trading.
 
 A fault is applied in the middle of the load, held for a while, healed (what was stopped goes on), and then the system
-has to come back by itself. The one thing that a person has to do is what the runbook says after a Redis that was lost
-or restarted: DEL the kill switch, once its reason has been seen to be that.
+has to come back by itself. What a person has to do is what the runbook says after a Redis that was lost or restarted:
+DEL the kill switch, once its reason has been seen to be that, and start the strategies that the kill has stopped.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from tests.acceptance.system import (
     launch,
     request,
     shell,
+    start_strategies,
     survivors,
 )
 
@@ -289,9 +290,30 @@ def killed_while_the_venue_is_frozen(stage: Stage) -> None:
         time.sleep(SENDS_END_S + 0.1)
 
 
+def and_then_the_gateway(first: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    """The next gateway has to find out by itself: the one that saw it, or did not yet, is killed."""
+
+    def apply(stage: Stage) -> None:
+        first(stage)
+        time.sleep(stage.random.choice([0.0, 0.15, stage.random.uniform(0.3, 2.0)]))
+        signaled("gateway", signal.SIGKILL)(stage)
+
+    return apply
+
+
+def killed_twice(stage: Stage) -> None:
+    """The server that takes the lost one's place is lost at once."""
+    stage.valkey_lost = time.time()
+    for _ in range(2):
+        signaled("valkey-server", signal.SIGKILL)(stage)
+
+
 def _shut(stage: Stage, until: float) -> None:
     if stage.valkey_lost is not None:
-        stage.shut.append((stage.valkey_lost + READING_AGE_S, until))
+        span = (stage.valkey_lost + READING_AGE_S, until)
+        stage.shut.append(span)
+        if stage.alone:  # a gateway that is frozen, too, journals late what the venue took in time
+            stage.unsent.append(span)
         stage.valkey_lost = None
 
 
@@ -353,6 +375,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("flush-valkey", 4, emptied, valkey_killed),
     Fault("garble-kill", 3, garbled, valkey_killed),
     Fault("kill-switch", 5, killed_while_the_venue_is_frozen, valkey_told),
+    Fault("freeze-valkey-kill-gateway", 2, and_then_the_gateway(lose_valkey(STOP)), valkey_thawed, FREEZE_S),
+    Fault("flush-valkey-kill-gateway", 2, and_then_the_gateway(emptied), valkey_killed),
+    Fault("garble-kill-kill-gateway", 2, and_then_the_gateway(garbled), valkey_killed),
+    Fault("kill-switch-kill-gateway", 2, and_then_the_gateway(killed_while_the_venue_is_frozen), valkey_told),
+    Fault("kill-valkey-twice", 2, killed_twice, valkey_killed),
     Fault("kill-at-write", 3, injected("write", "signal=SIGKILL", 120), untraced, TRACED_S, "strace"),
     Fault("kill-at-pwrite64", 4, injected("pwrite64", "signal=SIGKILL", 60), untraced, TRACED_S, "strace"),
     Fault("kill-at-fdatasync", 4, injected("fdatasync", "signal=SIGKILL", 60), untraced, TRACED_S, "strace"),
@@ -421,7 +448,9 @@ def recover(stage: Stage) -> None:
             last = request(stage.system, "GET", "/api/v1/health", timeout_s=2).json()
             # A gateway needs a moment to see that its venue is gone.
             if last["tradingReady"]["PAPER"] and processes(stage, "venue"):
-                return
+                with suppress(AssertionError):  # killed in the meantime: seen by the next look
+                    start_strategies(stage.system)
+                    return
             if last["killLevel"]:
                 clear_kill(stage)
         time.sleep(0.05)

@@ -18,7 +18,7 @@ from random import Random
 
 from tests.acceptance.clients import Client, write_down
 from tests.acceptance.market import OPENING, some_order
-from tests.acceptance.system import Answer, System, open_account, request
+from tests.acceptance.system import Answer, System, open_account, request, run_strategy
 
 TRADERS = 6
 PAUSE_S = 0.02
@@ -30,6 +30,8 @@ IMPATIENCE_S = (0.001, 0.05)
 QUIET_TIMEOUT_S = 120.0
 REFUSED_FREE = {"invalid_price"}
 """Codes of the refusals that leave the key free and that this load provokes."""
+NOT_NOW = {"strategy_not_running"}
+"""Codes of the refusals that say nothing for good: a kill stops strategies, and afterwards a person starts them."""
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Trader:
 
     def note(self, key: str, answer: Answer) -> None:
         """An answer to a request with that key, on disk before anything follows from it."""
+        if code_of(answer) in NOT_NOW:
+            return
         write_down(self.log, answered=key, status=answer.status, answer=answer.body.decode())
         if answer.status == 201:
             self.orders.append(answer.json()["id"])
@@ -102,7 +106,8 @@ def quiet(load: Load) -> Iterator[None]:
 def _trader(system: System, directory: Path, seed: int, number: int) -> Trader:
     account, log = f"torture-{number}", directory / f"trader-{number}.log"
     token = open_account(system, account, OPENING)
-    return Trader(account, Client(system, token, Random(f"{seed}/trader/{number}"), log), log)
+    client = Client(system, token, run_strategy(system, account), Random(f"{seed}/trader/{number}"), log)
+    return Trader(account, client, log)
 
 
 def _trade(load: Load, trader: Trader) -> None:
@@ -130,7 +135,7 @@ def _step(trader: Trader) -> None:
         write_down(trader.log, canceled=identity, status=answer.status)
         assert answer.status in {200, 202, 409}, f"{answer.status} {answer.body!r}"
     else:
-        key, body = str(uuid.UUID(int=random.getrandbits(128))), some_order(random)
+        key, body = str(uuid.UUID(int=random.getrandbits(128))), some_order(random, trader.client.strategy)
         write_down(trader.log, sent=key, body=body.decode())
         if what == IMPATIENT:
             _try_once(trader, key, body)
@@ -142,10 +147,14 @@ def _step(trader: Trader) -> None:
 def _send(trader: Trader, key: str, body: bytes) -> None:
     answer = trader.client.ask("POST", "/api/v1/orders", body=body, key=key)
     trader.note(key, answer)
-    code = "" if answer.status == 201 else answer.json().get("code")
-    assert answer.status == 201 or code == "order_rejected" or code in REFUSED_FREE, (
+    assert answer.status == 201 or code_of(answer) in {"order_rejected"} | REFUSED_FREE | NOT_NOW, (
         f"{answer.status} {answer.body!r} to {body!r}"
     )
+
+
+def code_of(answer: Answer) -> str:
+    """The refusal's code; empty for an order."""
+    return "" if answer.status == 201 else str(answer.json().get("code"))
 
 
 def _try_once(trader: Trader, key: str, body: bytes) -> None:

@@ -9,7 +9,19 @@ import pytest
 
 from tests.acceptance.clients import Client, write_down
 from tests.acceptance.system import System
-from tests.torture.checker import Journal, Row, Stored, chained, departed, hold, legal, promised, same_history, shut
+from tests.torture.checker import (
+    Journal,
+    Row,
+    Stored,
+    chained,
+    departed,
+    handed_over,
+    hold,
+    legal,
+    promised,
+    same_history,
+    shut,
+)
 from tests.torture.faults import Stage
 from tests.torture.load import History, Trader, read_back
 
@@ -52,7 +64,7 @@ CANCELED = ("ORDER_ACCEPTED", "SUBMIT_STARTED", "ACKED", "CANCEL_REQUESTED", "CA
 
 
 def trader(directory: Path) -> Trader:
-    return Trader("a", Client(None, "token", Random(1), directory / "log"), directory / "log")  # type: ignore[arg-type]
+    return Trader("a", Client(None, "token", "a", Random(1), directory / "log"), directory / "log")  # type: ignore[arg-type]
 
 
 def told(directory: Path, *facts: dict[str, object]) -> History:
@@ -166,6 +178,20 @@ def test_an_order_admitted_without_a_reading_is_named() -> None:
     journal.admitted.append((11_000_000_000, "3"))
     with pytest.raises(AssertionError, match=r"I10.*'3'"):
         shut(stage, journal)
+
+
+def test_an_order_sent_while_killed_is_named_and_one_that_was_handed_over_is_not() -> None:
+    system: System = None  # type: ignore[assignment]
+    stage = Stage(system, Random(1), unsent=[(10.0, 12.0)])
+    journal = journal_of(stored(*CANCELED))
+    journal.acked = [(9_900_000_000, "1"), (12_100_000_000, "2")]
+    shut(stage, journal)
+    journal.acked.append((11_000_000_000, "3"))
+    with pytest.raises(AssertionError, match=r"I10.*killed.*'3'"):
+        shut(stage, journal)
+    assert [handed_over([5, 10], sent, acked) for sent, acked in ((5, 9), (9, 10), (4, 11), (10, 11))] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 def test_an_order_at_rest_holds_the_rest_of_it() -> None:

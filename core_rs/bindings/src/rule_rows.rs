@@ -1,4 +1,4 @@
-//! Rows of limits, approvals, strategies, restricted symbols and hours.
+//! Rows of limits, approvals, strategies, restricted symbols, hours and dead man's switches.
 
 use crate::rows::{Batch, account, symbol};
 use ordergate_core::limits::{LimitKind, LimitScope, Owner};
@@ -123,6 +123,14 @@ impl Batch {
                 u32::from(body.to_minute).into(),
                 body.by.as_str().into(),
                 body.reason.as_str().into(),
+                ts.into(),
+            ]),
+            Record::HeartbeatSet(body) => self.table("heartbeats").push([
+                seq.into(),
+                body.scope.as_str().into(),
+                body.target.as_str().into(),
+                body.timeout_ms.into(),
+                body.key.into(),
                 ts.into(),
             ]),
             _ => return false,

@@ -30,6 +30,7 @@ TABLES: Final = (
     "strategies",
     "restrictions",
     "schedules",
+    "heartbeats",
     "sessions",
     "kill_switch_events",
     "risk_events",

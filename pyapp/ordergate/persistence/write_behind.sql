@@ -203,6 +203,13 @@ FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], 
      AS r (seq, account_id, weekdays, from_minute, to_minute, set_by, reason, set_ns)
 ON CONFLICT (seq) DO NOTHING;
 
+-- name: heartbeats
+INSERT INTO risk.heartbeats (seq, scope, target, timeout_ms, key_id, set_at)
+SELECT seq, scope, target, timeout_ms, key_id, timestamptz 'epoch' + set_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+     AS r (seq, scope, target, timeout_ms, key_id, set_ns)
+ON CONFLICT (seq) DO NOTHING;
+
 -- name: risk_events
 INSERT INTO risk.events (seq, kind, mode, body, at)
 SELECT seq, kind, mode, body::jsonb, timestamptz 'epoch' + at_ns / 1000 * interval '1 microsecond'

@@ -3,10 +3,11 @@
 use crate::support::*;
 use ordergate_core::engine::{Caller, Engine};
 use ordergate_core::heartbeat::MAX_HEARTBEATS;
+use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::order::Order;
-use ordergate_core::record::{KillOff, KillOn, Record};
+use ordergate_core::record::{KillOff, KillOn, Record, ReplaceTerms};
 use ordergate_core::report::{OrderReport, RawFill, Report};
-use ordergate_core::terms::{GATEWAY_KEY, KillScope, Mode, OrdStatus, OrderId, Scope, SessionId};
+use ordergate_core::terms::{GATEWAY_KEY, KillScope, Mode, Nanos, OrdStatus, OrderId, Scope, SessionId};
 
 const GLOBAL: KillScope = KillScope::Global;
 
@@ -127,6 +128,113 @@ fn a_refused_cancel_is_asked_for_again_while_the_kill_lasts() {
     world.wait(2_000);
     assert_eq!(world.status(order), OrdStatus::New, "cleared: it works on");
     world.check();
+}
+
+#[test]
+fn a_cancel_that_is_under_way_is_not_sent_again_until_it_is_refused() {
+    let (mut world, paper, _) = World::connected();
+    let order = world.buy(Mode::Paper, "1", "50");
+    world.report(paper, order, OrderReport::Ack { venue_order_id: "v" });
+    world.cancel(order).unwrap();
+    world.wait(0);
+    world.collect();
+    world.kill(GLOBAL, "", 2);
+    for _ in 0..30 {
+        world.wait(100);
+    }
+    assert_eq!(world.names(), ["KILL_ON"], "the client's own cancel is under way");
+    world.report(paper, order, OrderReport::CancelReject(cause("-1", "later")));
+    for _ in 0..11 {
+        world.wait(100);
+    }
+    assert_eq!(world.names(), ["CANCEL_REJECTED", "CANCEL_REQUESTED"], "once");
+    assert_eq!(&*world.order(order).reason, "KILLED");
+    world.report(paper, order, OrderReport::Canceled(cause("", "")));
+    world.wait(2_000);
+    assert_eq!(world.names(), ["CANCELED"]);
+    world.check();
+}
+
+/// No command asks for a replace yet; its records fold.
+#[test]
+fn a_replace_that_is_under_way_does_not_keep_a_kill_from_canceling() {
+    let (mut world, paper, _) = World::connected();
+    let order = world.buy(Mode::Paper, "1", "50");
+    world.report(paper, order, OrderReport::Ack { venue_order_id: "v" });
+    world.collect();
+    for answered in [true, false] {
+        let (mut engine, session, mut now) = resumed_with_a_replace(&world, order);
+        let status = |engine: &Engine| engine.state().order(order).unwrap().status();
+        assert_eq!(status(&engine), OrdStatus::PendingReplace);
+        let kill = KillOn {
+            scope: GLOBAL,
+            target: String::new(),
+            level: 2,
+            reason: "stop".into(),
+            by: "ann".into(),
+            source: "cli".into(),
+        };
+        engine.kill_on(kill, now).unwrap().unwrap();
+        let mut pass = |engine: &mut Engine, ms| {
+            for _ in 0..ms / 100 {
+                now += 100 * MS;
+                engine.kill_reading(now);
+                engine.tick(now, now).unwrap();
+            }
+            let emitted = engine.take_emitted();
+            let names = emitted
+                .iter()
+                .map(|one| Record::decode(one.kind, Record::VERSION, &one.body).unwrap().name());
+            (names.collect::<Vec<_>>(), now)
+        };
+        let (names, _) = pass(&mut engine, 100);
+        assert_eq!(names.last(), Some(&"CANCEL_REQUESTED"), "{names:?}");
+        assert_eq!(status(&engine), OrdStatus::PendingCancel);
+        let (names, now) = pass(&mut engine, 3_000);
+        assert_eq!(names, Vec::<&str>::new(), "the cancel is under way");
+        let refused = if answered {
+            OrderReport::Replaced {
+                qty: "2",
+                price: Some("50"),
+            }
+        } else {
+            OrderReport::CancelReject(cause("-1", "being replaced"))
+        };
+        engine.report(session, &Report::Order(order, refused), now).unwrap();
+        let (names, now) = pass(&mut engine, 1_100);
+        if answered {
+            assert_eq!(names.len(), 1, "the cancel outlives the replace: {names:?}");
+        } else {
+            assert_eq!(names, ["CANCEL_REJECTED", "CANCEL_REQUESTED"], "swept again");
+        }
+        assert_eq!(status(&engine), OrdStatus::PendingCancel);
+        let canceled = Report::Order(order, OrderReport::Canceled(cause("", "")));
+        engine.report(session, &canceled, now).unwrap();
+        assert_eq!(status(&engine), OrdStatus::Canceled);
+        check_state(engine.state());
+    }
+}
+
+/// The same history with a replace asked for, in a new process.
+fn resumed_with_a_replace(world: &World, order: OrderId) -> (Engine, SessionId, Nanos) {
+    let mut state = replay(&world.journal);
+    let replace = Record::ReplaceRequested(ReplaceTerms {
+        order,
+        qty: Qty::parse("2").unwrap(),
+        price: Some(Price::parse("50").unwrap()),
+        hold: Amount::parse("100").unwrap(),
+    });
+    state.apply(state.last_seq() + 1, world.now, &replace).unwrap();
+    let mut engine = Engine::new(state);
+    engine.start(2, "otherone", 1, 0, world.now).unwrap();
+    let session = engine
+        .open_session("paper", Mode::Paper, 8, world.now)
+        .unwrap()
+        .unwrap();
+    engine.kill_reading(world.now);
+    engine.tick(world.now, world.now).unwrap();
+    let _ = engine.take_emitted();
+    (engine, session, world.now)
 }
 
 #[test]
