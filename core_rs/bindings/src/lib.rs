@@ -10,6 +10,7 @@ mod kills;
 mod refusal;
 mod requests;
 mod retention;
+mod risk_state;
 mod rows;
 mod rule_rows;
 mod rules;

@@ -21,6 +21,7 @@ pub mod digest;
 pub mod engine;
 pub mod exposure;
 mod facts;
+pub mod figures;
 mod fingerprint;
 mod flatten;
 pub mod heartbeat;

@@ -1,10 +1,11 @@
-"""`ordergate risk set|show|requests|approve|reject|override|restrict|schedule`."""
+"""`ordergate risk set|show|requests|approve|reject|override|restrict|schedule`, and what `risk_views` shows."""
 
 import json
 from typing import Any, Final
 
 import click
 
+from ordergate.cli import risk_views
 from ordergate.cli.gateway_door import ask
 from ordergate.cli.kill import by_option
 from ordergate.cli.terms import data_dir_option, print_table, refuse
@@ -32,6 +33,10 @@ def risk() -> None:
       ordergate risk set account desk-a MAX_ORDER_QTY 5 --reason "trained"      waits as request 1042
       ordergate risk approve 1042 --by bob
     """
+
+
+for view in (risk_views.history, risk_views.state, risk_views.set_state):
+    risk.add_command(view)
 
 
 @risk.command(name="set")

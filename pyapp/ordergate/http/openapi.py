@@ -51,6 +51,7 @@ _PLACE: Final = (
     "order_rejected",
     "request_key_quota",
     "killed",
+    "halted",
     "kill_switch_unreadable",
     "venue_unavailable",
     "journal_full",
@@ -234,7 +235,8 @@ def _paths() -> Json:
 def _kill_paths() -> Json:
     scope = _query("scope", "`account` or `strategy` (GET shows global and symbol, too).", {"type": "string"})
     target = _query("target", "The strategy's name; of an account it may be left out.", {"type": "string"})
-    body = ("malformed_json", "invalid_field", "unauthorized", "forbidden", "not_found", "body_too_large")
+    who = ("unauthorized", "forbidden", "ip_not_allowed", "invalid_parameter")
+    body = (*who, "malformed_json", "invalid_field", "body_too_large", "request_timeout", "length_required")
 
     def asking(schema: str) -> Json:
         return {"required": True, "content": _content(schema)}
@@ -245,7 +247,7 @@ def _kill_paths() -> Json:
                 "getKills",
                 "What stops the caller's orders",
                 {"200": _ok("Every kill in force that may.", "Kills")},
-                ("unauthorized", "forbidden"),
+                who,
                 tags=["kill"],
                 parameters=[scope, target],
             ),
@@ -261,7 +263,7 @@ def _kill_paths() -> Json:
                 "clearKill",
                 "End what a client or its silence began",
                 {"200": _ok("Trading may go on; strategies stay stopped.", "KillCleared")},
-                ("unauthorized", "forbidden", "not_found", "kill_switch_unreadable"),
+                (*who, "kill_switch_unreadable"),
                 tags=["kill"],
                 parameters=[scope, target],
             ),
@@ -302,6 +304,7 @@ def _risk_paths(identifier: Json) -> Json:
         "/api/v1/risk/limits/history": read(
             "listLimitChanges", "Changes of limits, newest first", "LimitHistory", "history_unavailable"
         ),
+        "/api/v1/risk/state": read("getRiskState", "Trading states, the day, how near limits are", "RiskState"),
         "/api/v1/risk/requests": read("listChanges", "Changes that wait for a second person", "ChangeRequests"),
         "/api/v1/risk/requests/{id}/approve": change(
             "approveChange", "Approve a change", decided, None, needed, *quota, **number
