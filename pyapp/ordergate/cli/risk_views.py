@@ -72,9 +72,9 @@ def state(as_json: bool, paths: Paths) -> None:
     day      since midnight UTC, by firm, account and strategy, in the reporting currency. `stale`: a price behind
              the result is old.
     limit    MAX_DAILY_LOSS and MAX_DRAWDOWN, judged four times a second: ok, breached, or unknown while a price is
-             stale, which refuses new orders there.
+             stale and the last price known does not show a breach.
 
-    Without a running gateway there are no prices, so results cannot be known.
+    Without a running gateway there are no new prices: everything is valued at the prices of the last trades.
     """
     found = ask(paths, "risk.state", {})
     if as_json:
