@@ -39,7 +39,7 @@ for view in (risk_views.history, risk_views.state, risk_views.set_state):
     risk.add_command(view)
 
 
-@risk.command(name="set")
+@risk.command(name="set", context_settings={"ignore_unknown_options": True})  # a negative value is no option
 @click.argument("scope", type=click.Choice(SCOPES))
 @click.argument("words", nargs=-1, required=True, metavar="[TARGET] KIND VALUE")
 @symbol_option
