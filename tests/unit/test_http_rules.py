@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from tests.unit.desk_parts import Desk, desk
 from tests.unit.http_parts import on_uvloop
 
@@ -229,6 +231,42 @@ async def test_the_state_of_risk_is_the_accounts_own() -> None:
             ("account", mode, "500", "0") for mode in ("PAPER", "LIVE")
         }, "not the firm's"
         assert (await at.ask("eve", "GET", "/risk/state")).json["figures"] == []
+
+
+@on_uvloop
+async def test_a_breached_limit_does_what_is_set() -> None:
+    for action, state, then in (
+        ("REDUCE_ONLY", "REDUCE_ONLY", None),
+        ("HALT", "HALTED", (503, "halted")),
+        ("FLATTEN", "HALTED", (503, "halted")),
+    ):
+        async with desk() as at:
+            at.gateway.tick()  # the day begins
+            at.gateway.set_breach_action(action)
+            await at.ask("ann", "POST", LIMITS, limit(1, "MAX_DAILY_LOSS"))
+            working = (await at.order()).json["id"]
+            order = int((await at.order()).json["id"])
+            now = at.gateway.now_ns()
+            fill = ("FILL", order, "1", "1000", "0.1", "100", "5", "USDT", False, now)
+            session = at.gateway.session_of("paper")
+            assert session is not None
+            acks = [("ACK", int(working), "v1"), ("ACK", order, "v2")]
+            at.gateway.reports(session, msgspec.msgpack.encode([*acks, fill]))
+            while not (seen := (await at.ask("read", "GET", "/risk/state")).json)["states"]:
+                at.gateway.tick()
+                assert at.gateway.now_ns() - now < 5_000_000_000, "five of fees are more than one"
+            (standing,) = seen["states"]
+            told = (standing["state"], standing["source"], standing["reason"], standing["mode"])
+            assert told == (state, "limit", "MAX_DAILY_LOSS", "PAPER")
+            (watched,) = [one for one in seen["watched"] if one["mode"] == "PAPER"]
+            assert (watched["value"], watched["limit"], watched["breached"]) == ("5", "1", True)
+            (figures,) = seen["figures"]
+            assert (figures["fills"], figures["result"], figures["turnover"]) == (1, "-5", "100")
+            if then is not None:
+                assert await at.placed() == then
+            at.gateway.tick()
+            status = (await at.ask("read", "GET", f"/orders/{working}")).json["status"]
+            assert status == ("PENDING_CANCEL" if action == "FLATTEN" else "NEW"), action
 
 
 @on_uvloop
