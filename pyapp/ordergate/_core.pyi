@@ -13,6 +13,8 @@ FOLD_VERSION: Final[int]
 """A follower of another fold version than the journal's epoch exits."""
 VOCABULARY: Final[dict[str, list[str]]]
 """Every enum with its words on the wire: mode, side, type, timeInForce, status, rejectedBy, scope."""
+LIMIT_KINDS: Final[list[tuple[str, str, list[str], bool, str]]]
+"""Every kind of limit: word, unit, who can have one, whether it may be narrowed to a symbol, one sentence."""
 
 class JournalRefused(Exception):
     """The journal does not start: the message names the place and says what to do (exit code 78)."""

@@ -46,6 +46,9 @@ STORY: list[tuple[str, int, str]] = [
     ("risk set-state symbol BTCUSDT REDUCE_ONLY --by ann --reason delisting", 0, "symbol BTCUSDT: REDUCE_ONLY"),
     ("risk set-state global REDUCE_ONLY --by ann --reason calm", 0, "global: REDUCE_ONLY"),
     ("risk set-state global ACTIVE --by ann --reason over", 0, "global: ACTIVE"),
+    ("risk self-trade-group desk family --by ann --reason one", 0, "account desk: in group family"),
+    ("risk self-trade-group desk family --by ann --reason one", 0, "it was so already"),
+    ("risk self-trade-group desk --by ann --reason apart", 0, "account desk: a group of its own"),
     ("strategies create grid --account desk --by ann", 0, "strategy grid of account desk: STOPPED"),
     ("strategies start grid --by ann --reason go", 0, "strategy grid: RUNNING"),
     ("strategies stop grid --by ann --reason enough", 0, "strategy grid: STOPPED"),
@@ -85,6 +88,8 @@ REFUSED: list[tuple[str, int, str]] = [
     ("risk set-state account desk OPEN --reason x", 2, "STATE is one of"),
     ("risk set-state symbol NOPE HALTED --reason x", 1, "not a symbol"),
     ("risk set-state account desk HALTED --mode TEST --reason x", 2, "TEST"),
+    ("risk self-trade-group nobody family --reason x", 1, "not"),
+    ("risk self-trade-group desk FAMILY --reason x", 1, "must be at most 32"),
     ("risk history --limit 0", 2, "0 is not in the range"),
     ("risk history --before 0", 2, "0 is not in the range"),
     ("risk history", 2, "no database"),
@@ -190,3 +195,12 @@ def test_help_teaches() -> None:
     ):
         told = CliRunner().invoke(main, words.split())
         assert (told.exit_code, taught in told.output) == (0, True), words
+
+
+def test_every_kind_is_explained() -> None:
+    rows = [line.split("\t") for line in CliRunner().invoke(main, ["risk", "kinds"]).output.splitlines()]
+    assert rows[0] == ["kind", "unit", "of", "per symbol", "what"]
+    kinds = {row[0]: row[1:] for row in rows[1:]}
+    assert kinds["MAX_ORDER_QTY"][:3] == ["base", "firm,account,strategy,key", "yes"]
+    assert kinds["MAX_DRAWDOWN"][:3] == ["ratio", "account", ""]
+    assert all(row[4].endswith(".") for row in rows[1:])

@@ -43,6 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "killScope" => terms::KillScope,
     );
     module.add("VOCABULARY", vocabulary)?;
+    module.add("LIMIT_KINDS", risk_state::limit_kinds())?;
     errors::register(module)?;
     inspection::register(module)?;
     module.add_class::<gateway::Gateway>()?;

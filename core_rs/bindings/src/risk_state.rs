@@ -3,7 +3,7 @@
 use crate::gateway::Gateway;
 use ordergate_core::days::DAY_NS;
 use ordergate_core::figures::WatchedLimit;
-use ordergate_core::limits::{LimitScope, Owner};
+use ordergate_core::limits::{LimitKind, LimitScope, Owner, owners};
 use ordergate_core::state::State;
 use ordergate_core::terms::{AccountId, BreachAction, KillScope, Mode, Nanos};
 use ordergate_core::valuation::REPORTING_CURRENCY;
@@ -34,6 +34,31 @@ fn watched_json(state: &State, one: &WatchedLimit<'_>) -> Value {
         "limit": one.kind.value_text(one.limit), "value": one.value.map(|value| one.kind.value_text(value)),
         "unit": one.kind.unit().as_str(), "judged": one.judged,
         "breached": one.value.is_some_and(|value| value > one.limit), "warnedAtNs": one.warned_at})
+}
+
+/// Every kind of limit, for people: word, unit, who can have one, whether per symbol, one sentence.
+pub fn limit_kinds() -> Vec<(&'static str, &'static str, Vec<&'static str>, bool, &'static str)> {
+    let words = [
+        (owners::FIRM, "firm"),
+        (owners::ACCOUNT, "account"),
+        (owners::STRATEGY, "strategy"),
+        (owners::KEY, "key"),
+    ];
+    let row = |kind: &LimitKind| {
+        let have = words
+            .iter()
+            .filter(|(bit, _)| kind.owners() & bit != 0)
+            .map(|(_, word)| *word);
+        let unit = kind.unit().as_str();
+        (
+            kind.as_str(),
+            unit,
+            have.collect(),
+            kind.takes_symbol(),
+            kind.describe(),
+        )
+    };
+    LimitKind::ALL.iter().map(row).collect()
 }
 
 impl Gateway {

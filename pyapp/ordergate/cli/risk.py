@@ -35,8 +35,10 @@ def risk() -> None:
     """
 
 
-for view in (risk_views.history, risk_views.state, risk_views.set_state):
-    risk.add_command(view)
+for command in (
+    risk_views.history, risk_views.state, risk_views.set_state, risk_views.kinds, risk_views.self_trade_group,
+):  # fmt: skip
+    risk.add_command(command)
 
 
 @risk.command(name="set", context_settings={"ignore_unknown_options": True})  # a negative value is no option

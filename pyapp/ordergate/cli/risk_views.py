@@ -1,4 +1,4 @@
-"""`ordergate risk history|state|set-state`: how limits became what they are, and what they have done."""
+"""`ordergate risk history|state|set-state|kinds|self-trade-group`: how limits came about, and what they have done."""
 
 import json
 from datetime import UTC, datetime
@@ -101,6 +101,21 @@ def state(as_json: bool, paths: Paths) -> None:
     print_table(["limit of", "mode", "kind", "now", "limit", "is", "warned"], watched)
 
 
+@click.command()
+def kinds() -> None:
+    """Show what can be limited, in which unit, and for whom.
+
+    base: units of the symbol's base asset; reportingCurrency: USDT; ratio: 0.05 is five percent.
+    """
+    from ordergate import _core
+
+    rows = [
+        [kind, unit, ",".join(whose), "yes" if symbol else "", text]
+        for kind, unit, whose, symbol, text in _core.LIMIT_KINDS
+    ]
+    print_table(["kind", "unit", "of", "per symbol", "what"], rows)
+
+
 @click.command(name="set-state")
 @click.argument("scope", type=click.Choice(["global", "account", "strategy", "symbol"]))
 @click.argument("words", nargs=-1, required=True, metavar="[TARGET] STATE")
@@ -124,6 +139,25 @@ def set_state(scope: str, words: tuple[str, ...], mode: str | None, reason: str,
     arguments: dict[str, Any] = {"scope": scope, "target": "".join(words[:-1]), "state": words[-1], "reason": reason}
     done = ask(paths, "risk.state.set", arguments | {"by": by} | ({} if mode is None else {"mode": mode}))
     click.echo(f"{' '.join((scope, *words[:-1]))}: {words[-1]}" if done["seq"] else "it was so already")
+
+
+@click.command(name="self-trade-group")
+@click.argument("account")
+@click.argument("group", default="")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the journal.")
+@by_option
+@data_dir_option
+def self_trade_group(account: str, group: str, reason: str, by: str, paths: Paths) -> None:
+    """Put an account into a group whose orders must not trade with each other.
+
+    Without GROUP the account is a group of its own again, as at first.
+
+    \b
+      ordergate risk self-trade-group desk-a family --reason "one owner"
+    """
+    done = ask(paths, "stp-group.set", {"account": account, "group": group, "by": by, "reason": reason})
+    now = f"in group {group}" if group else "a group of its own"
+    click.echo(f"account {account}: {now}" if done["seq"] else "it was so already")
 
 
 def _named(one: dict[str, Any]) -> str:

@@ -366,7 +366,7 @@ def build() -> Json:
         },
         "servers": [{"url": "/", "description": "This gateway"}],
         "security": [{"apiKey": []}],
-        "tags": [{"name": "orders"}, {"name": "account"}, {"name": "risk"}, {"name": "operation"}],
+        "tags": [{"name": "orders"}, {"name": "account"}, {"name": "risk"}, {"name": "kill"}, {"name": "operation"}],
         "paths": _paths(),
         "components": {
             "schemas": components,
