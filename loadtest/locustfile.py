@@ -31,8 +31,11 @@ class Trader(FastHttpUser):
     network_timeout = 10.0
     connection_timeout = 10.0
 
+    tokens = TOKENS[0::3]
+    """Those who quote, who only buy, and who only sell have accounts of their own: nobody meets an order of its own."""
+
     def on_start(self) -> None:
-        self.authorization = {"Authorization": f"Bearer {random.choice(TOKENS)}"}
+        self.authorization = {"Authorization": f"Bearer {random.choice(self.tokens)}"}
 
     def place(self, body: dict[str, Any]) -> str | None:
         """The order's id, when it was taken."""
@@ -88,11 +91,15 @@ class Taker(Trader):
 
     weight = 4
 
+    def on_start(self) -> None:
+        self.side = random.choice(["BUY", "SELL"])
+        self.tokens = TOKENS[1::3] if self.side == "BUY" else TOKENS[2::3]
+        super().on_start()
+
     @task(4)
     def cross(self) -> None:
-        side = random.choice(["BUY", "SELL"])
-        price = f"{MID * (1.02 if side == 'BUY' else 0.98):.2f}"
-        self.place(order(side, "LIMIT", price=price, timeInForce=random.choice(["GTC", "IOC"])))
+        price = f"{MID * (1.02 if self.side == 'BUY' else 0.98):.2f}"
+        self.place(order(self.side, "LIMIT", price=price, timeInForce=random.choice(["GTC", "IOC"])))
 
     @task(1)
     def look_at_portfolio(self) -> None:

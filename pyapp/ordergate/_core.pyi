@@ -13,6 +13,8 @@ FOLD_VERSION: Final[int]
 """A follower of another fold version than the journal's epoch exits."""
 VOCABULARY: Final[dict[str, list[str]]]
 """Every enum with its words on the wire: mode, side, type, timeInForce, status, rejectedBy, scope."""
+LIMIT_KINDS: Final[list[tuple[str, str, list[str], bool, str]]]
+"""Every kind of limit: word, unit, who can have one, whether it may be narrowed to a symbol, one sentence."""
 
 class JournalRefused(Exception):
     """The journal does not start: the message names the place and says what to do (exit code 78)."""
@@ -146,14 +148,16 @@ class Gateway:
     def kills(self) -> bytes:
         """JSON: `kills` in force (scope target level reason by source seq activatedAtNs) and `notFlat`, what those of
         level 3 have not sold (account mode symbol quantity why)."""
-    def client_kills(self, authorization: str | None) -> Answer | Refusal:
+    def client_kills(self, authorization: str | None, peer: str | None = None) -> Answer | Refusal:
         """The kills that may stop the caller's orders."""
     def kill_request(
-        self, authorization: str | None, scope: str, target: str | None, clear: bool
+        self, authorization: str | None, scope: str, target: str | None, clear: bool, peer: str | None = None
     ) -> tuple[str, str] | Refusal:
         """(owner of the key, target) when a client may stop this scope, or with `clear` start it again."""
     def kill_target_exists(self, scope: str, target: str) -> bool: ...
-    def heartbeat(self, authorization: str | None, scope: str, target: str | None, timeout_ms: int) -> str | Refusal:
+    def heartbeat(
+        self, authorization: str | None, scope: str, target: str | None, timeout_ms: int, peer: str | None = None
+    ) -> str | Refusal:
         """A sign of life of the caller's account or one of its strategies; the target. Only the first one, and one
         with another time-out, is journaled; 0 ends the watch."""
     # --- trading states and self-trade groups
@@ -163,6 +167,14 @@ class Gateway:
         """Journals TRADING_STATE_SET, in force at once; `mode` None is both. 0 when that is the state already."""
     def trading_states(self) -> list[list[str]]:
         """Scopes that are not ACTIVE: scope, target, mode, state, reason, by, source of each."""
+    def risk_state(self, within: str | None = None) -> bytes:
+        """JSON: dayStartNs currency, states (not ACTIVE: scope target mode state reason by source seq sinceNs), figures
+        of the day (scope target mode orders cancels fills turnover result fresh), watched (scope target symbol mode
+        kind limit value unit judged breached warnedAtNs); with `within` what binds or belongs to that account."""
+    def set_breach_action(self, action: str) -> None:
+        """REDUCE_ONLY, HALT or FLATTEN: what the breach of a limit that is judged between trades does."""
+    def set_warn_percent(self, percent: int) -> None:
+        """From how many percent of such a limit on people are warned."""
     def set_stp_group(self, account: str, group: str, by: str, reason: str) -> int:
         """Accounts of one group must not trade with each other; an empty group is the account's own. 0: no change."""
     def bind_redis(self) -> int:

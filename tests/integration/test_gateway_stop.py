@@ -24,7 +24,14 @@ from tests.acceptance.system import System, administer, clean_environment, free_
 from tests.integration.real_journal import BTCUSDT
 from tests.unit.valkey_server import Valkey, valkey
 
-LIMIT = {"symbol": "BTCUSDT", "type": "LIMIT", "quantity": "0.001", "price": "39000", "mode": "PAPER"}
+LIMIT = {
+    "symbol": "BTCUSDT",
+    "type": "LIMIT",
+    "timeInForce": "IOC",
+    "quantity": "0.001",
+    "price": "39000",
+    "mode": "PAPER",
+}
 MONEY = {"USDT": "100000000", "BTC": "1000"}
 RATE = 400.0
 

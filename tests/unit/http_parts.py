@@ -89,22 +89,27 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(**engine: Any) -> AsyncIterator[Running]:
+async def running(real: Any = None, **engine: Any) -> AsyncIterator[Running]:
+    """The server before the fake engine, or before a `real` one whose kill switch can always be read."""
     from ordergate.gateway.changes import Changes
     from ordergate.gateway.durability import Durability
     from ordergate.http.app import App
     from ordergate.http.deps import Deps
 
-    gateway: Any = fake_core.Gateway(**engine)
-    gateway.readings = 1
-    gateway.sessions["paper"] = 1
+    gateway: Any = fake_core.Gateway(**engine) if real is None else real
+    if real is None:
+        gateway.readings = 1
+        gateway.sessions["paper"] = 1
     ended: list[BaseException] = []
     durability = Durability(gateway, ended.append)
     durability.open()
     changes = Changes()
 
     async def next_kill_reading(seconds: float) -> bool:
-        await asyncio.sleep(0.02)
+        if real is None:
+            await asyncio.sleep(0.02)
+        else:
+            real.kill_reading()
         return True
 
     deps = Deps(

@@ -38,7 +38,9 @@ def ask(handler: Any, deps: Any, token: str, body: Any = None, **query: str) -> 
         async def read(self, headers: Any, proto: Any) -> bytes:
             return body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    request: Any = SimpleNamespace(id="r", headers={"authorization": f"Bearer {token}"}, proto=None, query=query)
+    request: Any = SimpleNamespace(
+        id="r", headers={"authorization": f"Bearer {token}"}, proto=None, query=query, peer=None
+    )
     status, headers, answer = asyncio.run(handler(deps, Read(), request))
     document = json.loads(answer)
     assert ("x-request-id", "r") in headers

@@ -99,3 +99,8 @@ def test_strategies_are_created_stopped_and_a_kill_stops_them(gateway: _core.Gat
     gateway.kill_off("global", "", "ann", "cli")
     (strategy,) = msgspec.json.decode(gateway.strategies("desk"))
     assert strategy["status"] == "STOPPED"
+
+
+def test_an_unknown_breach_action_is_misuse(gateway: _core.Gateway) -> None:
+    with pytest.raises(ValueError, match="unknown action"):
+        gateway.set_breach_action("PRAY")

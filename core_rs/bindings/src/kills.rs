@@ -43,15 +43,17 @@ impl Gateway {
     }
 
     /// GET /kill: the kills that stop orders of the caller's account: its own, global ones, symbols', its strategies'.
+    #[pyo3(signature = (authorization, peer=None))]
     fn client_kills<'py>(
         &self,
         py: Python<'py>,
         authorization: Option<&str>,
+        peer: Option<&str>,
     ) -> Either<(u16, Seq, Bound<'py, PyBytes>), PyRefusal> {
         let any_of = [Scope::Read, Scope::Kill];
         let asked = self
             .engine
-            .identify(&token_hash(authorization), &any_of, self.clock.now());
+            .identify(&token_hash(authorization), &any_of, peer, self.clock.now());
         match asked {
             Err(refused) => Either::Refusal(refused.into()),
             Ok(caller) => {
@@ -71,17 +73,19 @@ impl Gateway {
     }
 
     /// Whether a client may stop this scope, or (`clear`) start it again: (its key's owner, the target).
+    #[pyo3(signature = (authorization, scope, target, clear, peer=None))]
     fn kill_request(
         &self,
         authorization: Option<&str>,
         scope: &str,
         target: Option<&str>,
         clear: bool,
+        peer: Option<&str>,
     ) -> Either<(String, String), PyRefusal> {
         let ask = || -> Result<(String, String), Refusal> {
             let caller = self
                 .engine
-                .identify(&token_hash(authorization), &[Scope::Kill], self.clock.now())?;
+                .identify(&token_hash(authorization), &[Scope::Kill], peer, self.clock.now())?;
             let scope = scope_of(scope)?;
             let target = self.engine.own_target(caller, scope, target)?;
             if clear {
@@ -97,17 +101,19 @@ impl Gateway {
     }
 
     /// POST /heartbeat: a sign of life; the target. Never waits for a flush.
+    #[pyo3(signature = (authorization, scope, target, timeout_ms, peer=None))]
     fn heartbeat(
         &mut self,
         authorization: Option<&str>,
         scope: &str,
         target: Option<&str>,
         timeout_ms: u32,
+        peer: Option<&str>,
     ) -> PyResult<Either<String, PyRefusal>> {
         let any_of = [Scope::Trade, Scope::Kill];
         let asked = self
             .engine
-            .identify(&token_hash(authorization), &any_of, self.clock.now())
+            .identify(&token_hash(authorization), &any_of, peer, self.clock.now())
             .and_then(|caller| Ok((caller, scope_of(scope)?)));
         let (caller, scope) = match asked {
             Ok(asked) => asked,

@@ -12,6 +12,7 @@ mod kills;
 mod refusal;
 mod requests;
 mod retention;
+mod risk_state;
 mod rows;
 mod rule_rows;
 mod rules;
@@ -44,6 +45,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "killScope" => terms::KillScope,
     );
     module.add("VOCABULARY", vocabulary)?;
+    module.add("LIMIT_KINDS", risk_state::limit_kinds())?;
     errors::register(module)?;
     inspection::register(module)?;
     module.add_class::<gateway::Gateway>()?;

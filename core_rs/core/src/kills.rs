@@ -202,12 +202,23 @@ impl Engine {
     /// Who asks for something that must not wait for a place in a rate: a kill, a sign of life.
     ///
     /// # Errors
-    /// `unauthorized` for a key that is unknown, revoked or expired, `forbidden` without any of the scopes.
-    pub fn identify(&self, token_sha256: &[u8; 32], any_of: &[Scope], now: Nanos) -> Result<Caller, Refusal> {
+    /// `unauthorized` for a key that is unknown, revoked or expired, `ip_not_allowed`, `forbidden` without any of the
+    /// scopes.
+    pub fn identify(
+        &self,
+        token_sha256: &[u8; 32],
+        any_of: &[Scope],
+        peer: Option<&str>,
+        now: Nanos,
+    ) -> Result<Caller, Refusal> {
         let found = self.state.key_of(token_sha256).filter(|(_, key)| key.is_valid(now));
         let Some((id, key)) = found else {
             return Err(Refusal::new(refusal::UNAUTHORIZED, "The key is missing or not valid."));
         };
+        if !key.may_come_from(peer) {
+            let detail = "The key may not be used from this address.";
+            return Err(Refusal::new(refusal::IP_NOT_ALLOWED, detail));
+        }
         if !any_of.iter().any(|scope| key.allows(*scope)) {
             let words: Vec<&str> = any_of.iter().map(|scope| scope.as_str()).collect();
             let detail = format!("The key lacks the scope {}.", words.join(" or "));

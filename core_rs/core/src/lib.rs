@@ -22,6 +22,7 @@ pub mod engine;
 mod explaining;
 pub mod exposure;
 mod facts;
+pub mod figures;
 mod fingerprint;
 mod flatten;
 pub mod heartbeat;

@@ -98,7 +98,7 @@ impl Engine {
 
     /// An amount of an asset in the reporting currency, by the quoted pair, rounded down. `None` without a pair or
     /// price, or out of range.
-    fn in_reporting(&self, mode: Mode, asset: &str, money: Money, now: Nanos) -> Option<Judged> {
+    pub(crate) fn in_reporting(&self, mode: Mode, asset: &str, money: Money, now: Nanos) -> Option<Judged> {
         if asset == REPORTING_CURRENCY || money == Money::ZERO {
             return Some(Judged {
                 value: money,

@@ -19,11 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const LOOK_NS: Nanos = 250_000_000;
 /// How long a scope, kind and mode is not warned about again.
 pub const WARN_AGAIN_NS: Nanos = 60_000_000_000;
-/// Share of a limit from which on it is nearly used up.
-pub const WARN_PERCENT: i128 = 80;
+/// Share of a limit from which on it is nearly used up, in percent, unless the setting says otherwise.
+pub const WARN_PERCENT: u32 = 80;
 
 /// Kinds that are judged between trades.
-const WATCHED: [LimitKind; 2] = [LimitKind::MaxDailyLoss, LimitKind::MaxDrawdown];
+pub(crate) const WATCHED: [LimitKind; 2] = [LimitKind::MaxDailyLoss, LimitKind::MaxDrawdown];
 
 /// A limit in force in a mode.
 pub(crate) type Watched = (LimitScope, LimitKind, Mode);
@@ -38,6 +38,8 @@ pub(crate) struct Watch {
     unjudged: BTreeSet<Watched>,
     /// What a breach does.
     pub action: BreachAction,
+    /// Share of a limit, in percent, from which on people are warned.
+    warn_percent: u32,
 }
 
 impl Default for Watch {
@@ -48,6 +50,7 @@ impl Default for Watch {
             warned: BTreeMap::new(),
             unjudged: BTreeSet::new(),
             action: BreachAction::ReduceOnly,
+            warn_percent: WARN_PERCENT,
         }
     }
 }
@@ -67,6 +70,11 @@ impl Engine {
     /// What the breach of a watched limit does from now on.
     pub const fn set_breach_action(&mut self, action: BreachAction) {
         self.watch.action = action;
+    }
+
+    /// From how many percent of a limit on people are warned that it is nearly used up.
+    pub const fn set_warn_percent(&mut self, percent: u32) {
+        self.watch.warn_percent = percent;
     }
 
     /// Time passed: a day may have begun, and losses are judged now and then.
@@ -125,16 +133,11 @@ impl Engine {
     }
 
     fn judge(&mut self, watched: Watched, limit: i128, now: Nanos) -> Result<(), Broken> {
-        let (scope, kind, mode) = &watched;
-        let (figure, peak) = match (kind, &scope.owner) {
-            (LimitKind::MaxDrawdown, Owner::Account(account)) => self.drawdown(*account, *mode, now),
-            _ => (self.result_today(&scope.owner, *mode, now), None),
-        };
-        let loss = figure.map(|figure| match kind {
-            LimitKind::MaxDrawdown => figure.value.0,
-            _ => -figure.value.to_amount_floor().0,
-        });
-        match (loss, figure.is_some_and(|figure| figure.fresh)) {
+        let (loss, fresh, peak) = self.figure_of(&watched, now);
+        if let (true, Some(peak), Owner::Account(account)) = (fresh, peak, &watched.0.owner) {
+            self.raise_peak(*account, watched.2, peak);
+        }
+        match (loss, fresh) {
             (Some(loss), _) if loss > limit => self.breach(&watched, loss, limit, peak, now)?,
             (Some(loss), true) => {
                 self.watch.unjudged.remove(&watched);
@@ -146,6 +149,26 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What is compared with a watched limit, in its unit: a loss or a fall is positive. Whether every price behind it
+    /// was fresh, and the peak of equity where that counts.
+    pub(crate) fn figure_of(&self, (scope, kind, mode): &Watched, now: Nanos) -> (Option<i128>, bool, Option<Amount>) {
+        let (figure, peak) = match (kind, &scope.owner) {
+            (LimitKind::MaxDrawdown, Owner::Account(account)) => self.drawdown(*account, *mode, now),
+            _ => (self.result_today(&scope.owner, *mode, now), None),
+        };
+        let loss = figure.map(|figure| match kind {
+            LimitKind::MaxDrawdown => figure.value.0,
+            _ => -figure.value.to_amount_floor().0,
+        });
+        (loss, figure.is_some_and(|figure| figure.fresh), peak)
+    }
+
+    /// When people were last warned about this; a restart forgets it.
+    #[must_use]
+    pub(crate) fn warned_at(&self, watched: &Watched) -> Option<Nanos> {
+        self.watch.warned.get(watched).copied()
     }
 
     /// Journals that a limit is nearly used up: from [`WARN_PERCENT`] of it, at most once a minute.
@@ -164,7 +187,8 @@ impl Engine {
         peak: Option<Amount>,
         now: Nanos,
     ) -> Result<(), Broken> {
-        let near = |value: i128| value > 0 && value.saturating_mul(100) >= limit.saturating_mul(WARN_PERCENT);
+        let percent = i128::from(self.watch.warn_percent);
+        let near = |value: i128| value > 0 && value.saturating_mul(100) >= limit.saturating_mul(percent);
         let known = self.watch.warned.get(watched);
         if value.is_some_and(|value| !near(value)) || known.is_some_and(|at| now.saturating_sub(*at) < WARN_AGAIN_NS) {
             return Ok(());
@@ -251,29 +275,32 @@ impl Engine {
 
     /// How far a worth, at fresh prices, is below the account's highest: for an order between two looks.
     pub(crate) fn fallen(&self, account: AccountId, mode: Mode, worth: Amount) -> Option<i128> {
-        below(self.peak(account, mode).map_or(worth, |peak| peak.max(worth)), worth)
+        below(self.peak_now(account, mode).map_or(worth, |peak| peak.max(worth)), worth)
     }
 
-    /// The highest equity of an account that is known.
-    fn peak(&self, account: AccountId, mode: Mode) -> Option<Amount> {
+    /// Highest equity of an account that is known: recorded, or seen since.
+    pub(crate) fn peak_now(&self, account: AccountId, mode: Mode) -> Option<Amount> {
         let seen = self.watch.peaks.get(&(account, mode)).copied();
         self.state.peak(account, mode).max(seen)
     }
 
+    fn raise_peak(&mut self, account: AccountId, mode: Mode, peak: Amount) {
+        if self.peak_now(account, mode).is_none_or(|known| peak > known) {
+            self.watch.peaks.insert((account, mode), peak);
+        }
+    }
+
     /// How far equity is below its peak, as a ratio scaled by 10⁻⁸ and rounded up, and the peak. A peak is only taken
     /// from fresh prices.
-    fn drawdown(&mut self, account: AccountId, mode: Mode, now: Nanos) -> (Option<Judged>, Option<Amount>) {
-        let known = self.peak(account, mode);
+    fn drawdown(&self, account: AccountId, mode: Mode, now: Nanos) -> (Option<Judged>, Option<Amount>) {
+        let known = self.peak_now(account, mode);
         let Some(equity) = self.equity(account, mode, now) else {
             return (None, known);
         };
         let worth = equity.value.to_amount_floor();
         let peak = match known {
             Some(known) if !equity.fresh || worth <= known => known,
-            _ if equity.fresh => {
-                self.watch.peaks.insert((account, mode), worth);
-                worth
-            }
+            _ if equity.fresh => worth,
             _ => return (None, known),
         };
         let judged = below(peak, worth).map(|ratio| Judged {

@@ -184,6 +184,34 @@ fn a_loss_is_judged_at_the_mark_and_acts_once() {
 }
 
 #[test]
+fn people_are_warned_from_the_share_that_is_set_and_shown_what_is_judged() {
+    let mut desk = Desk::open();
+    desk.engine.set_warn_percent(100);
+    desk.limit(Owner::Account(0), LimitKind::MaxDailyLoss, 100 * UNIT);
+    desk.look(1);
+    desk.buy("2", "1000");
+    desk.mark(0, 950, 951);
+    assert_eq!(desk.look(300), ["LIMIT_WARNED"], "100 of 100");
+    desk.engine.set_warn_percent(50);
+    desk.mark(0, 974, 976);
+    assert_eq!(desk.look(300), [""; 0], "within a minute of the last");
+    let warned_at = desk.now - 300_000_000;
+    desk.now += WARN_AGAIN_NS;
+    desk.mark(0, 974, 976);
+    assert_eq!(desk.look(300), ["LIMIT_WARNED"], "51 of 100");
+    let shown: Vec<_> = desk.engine.watched_limits(desk.now).collect();
+    assert_eq!(shown.len(), 2, "one for each mode");
+    let paper = shown.iter().find(|one| one.mode == Mode::Paper).unwrap();
+    assert_eq!((paper.value, paper.judged), (Some(51 * UNIT), true));
+    assert!(paper.warned_at.is_some_and(|at| at > warned_at));
+    let day = desk.engine.day_figures(&Owner::Firm, Mode::Paper, desk.now).unwrap();
+    assert_eq!((day.orders, day.fills, day.fresh), (1, 1, true));
+    assert_eq!(day.turnover, Some(Amount(2_000 * UNIT)));
+    assert_eq!(day.result, Some(Amount(-51 * UNIT)));
+    assert_eq!(desk.engine.day_figures(&Owner::Firm, Mode::Live, desk.now), None);
+}
+
+#[test]
 fn without_a_fresh_mark_a_limit_is_not_judged_unless_it_is_breached_anyway() {
     let mut desk = Desk::open();
     let scope = LimitScope {

@@ -1,10 +1,11 @@
-"""`ordergate risk set|show|requests|approve|reject|override|restrict|schedule`."""
+"""`ordergate risk set|show|requests|approve|reject|override|restrict|schedule`, and what `risk_views` shows."""
 
 import json
 from typing import Any, Final
 
 import click
 
+from ordergate.cli import risk_views
 from ordergate.cli.gateway_door import ask
 from ordergate.cli.kill import by_option
 from ordergate.cli.terms import data_dir_option, print_table, refuse
@@ -34,7 +35,13 @@ def risk() -> None:
     """
 
 
-@risk.command(name="set")
+for command in (
+    risk_views.history, risk_views.state, risk_views.set_state, risk_views.kinds, risk_views.self_trade_group,
+):  # fmt: skip
+    risk.add_command(command)
+
+
+@risk.command(name="set", context_settings={"ignore_unknown_options": True})  # a negative value is no option
 @click.argument("scope", type=click.Choice(SCOPES))
 @click.argument("words", nargs=-1, required=True, metavar="[TARGET] KIND VALUE")
 @symbol_option

@@ -80,9 +80,16 @@ class Paper(msgspec.Struct, frozen=True):
 
 
 class Risk(msgspec.Struct, frozen=True):
-    """By how many percent of itself a limit may be loosened without a second person."""
+    """By how many percent of itself a limit may be loosened without a second person.
+
+    For the limits that are judged between trades (daily loss, drawdown): from how many percent on people are warned
+    (100: only when it is reached), and what a breach does to its scope: it may only reduce, is halted, or is halted
+    with its working orders canceled.
+    """
 
     loosen_percent: Annotated[int, Meta(ge=0, le=1_000)] = 10
+    warn_percent: Annotated[int, Meta(ge=1, le=100)] = 80
+    breach_action: Literal["REDUCE_ONLY", "HALT", "FLATTEN"] = "REDUCE_ONLY"
 
 
 class Log(msgspec.Struct, frozen=True):

@@ -240,9 +240,8 @@ def _trading_state_set(gateway: _core.Gateway, args: TradingStateChange) -> Json
     return {"seq": gateway.set_trading_state(*words, "admin")}
 
 
-def _trading_states(gateway: _core.Gateway, args: Nothing) -> Json:
-    members = ("scope", "target", "mode", "state", "reason", "by", "source")
-    return {"states": [dict(zip(members, state, strict=True)) for state in gateway.trading_states()]}
+def _risk_state(gateway: _core.Gateway, args: Nothing) -> Any:
+    return msgspec.json.decode(gateway.risk_state())
 
 
 def _stp_group_set(gateway: _core.Gateway, args: StpGroupChange) -> Json:
@@ -304,7 +303,7 @@ VERBS: Final[dict[str, tuple[type[Arguments], Action]]] = {
     "kill.on": (KillChange, _kill_on),
     "kill.status": (Nothing, _kill_status),
     **rule_administration.VERBS,
-    "risk.state": (Nothing, _trading_states),
+    "risk.state": (Nothing, _risk_state),
     "risk.state.set": (TradingStateChange, _trading_state_set),
     "status": (Nothing, _status),
     "stp-group.set": (StpGroupChange, _stp_group_set),

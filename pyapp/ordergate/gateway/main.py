@@ -76,6 +76,8 @@ def run(settings: Settings, paths: Paths) -> int:
             reserve_bytes=settings.journal.reserve_bytes,
         )
         gateway.set_loosen_percent(settings.risk.loosen_percent)
+        gateway.set_warn_percent(settings.risk.warn_percent)
+        gateway.set_breach_action(settings.risk.breach_action)
     except _core.JournalLocked as locked:
         return _refuse(f"another gateway runs on this data directory: {locked}", EXIT_USAGE)
     except _core.JournalRefused as refused:

@@ -31,6 +31,7 @@ STATIC: Final[dict[str, Route]] = {
     "/api/v1/heartbeat": ({"POST": kill.heartbeat}, _NO_QUERY),
     "/api/v1/risk/limits": ({"GET": risk_limits.show, "POST": risk_limits.change}, _NO_QUERY),
     "/api/v1/risk/limits/history": ({"GET": risk_limits.history}, _NO_QUERY),
+    "/api/v1/risk/state": ({"GET": risk_limits.state}, _NO_QUERY),
     "/api/v1/risk/requests": ({"GET": risk_limits.requests}, _NO_QUERY),
     "/api/v1/risk/overrides": ({"POST": risk_limits.override}, _NO_QUERY),
     "/api/v1/strategies": ({"GET": strategies.show, "POST": strategies.create}, _NO_QUERY),

@@ -18,7 +18,7 @@ Model = TypeVar("Model", KillOrder, Heartbeat)
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/kill: what stops the caller's orders."""
-    answer = deps.gateway.client_kills(request.headers.get("authorization"))
+    answer = deps.gateway.client_kills(request.headers.get("authorization"), request.peer)
     if not isinstance(answer, tuple):
         return refuse(answer, request.id)
     body = answer[2]
@@ -33,7 +33,8 @@ async def stop(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     asked = await _read(bodies, request, KillOrder)
     if isinstance(asked, tuple):
         return asked
-    allowed = deps.gateway.kill_request(request.headers.get("authorization"), asked.scope, asked.target, False)
+    authorization = request.headers.get("authorization")
+    allowed = deps.gateway.kill_request(authorization, asked.scope, asked.target, False, request.peer)
     if not isinstance(allowed, tuple):
         return refuse(allowed, request.id)
     owner, target = allowed
@@ -45,7 +46,8 @@ async def stop(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 async def clear(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """DELETE /api/v1/kill: ends what a client or its silence began."""
     scope, target = request.query.get("scope", ""), request.query.get("target")
-    allowed = deps.gateway.kill_request(request.headers.get("authorization"), scope, target, True)
+    authorization = request.headers.get("authorization")
+    allowed = deps.gateway.kill_request(authorization, scope, target, True, request.peer)
     if not isinstance(allowed, tuple):
         return refuse(allowed, request.id)
     owner, target = allowed
@@ -61,7 +63,7 @@ async def heartbeat(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     if isinstance(asked, tuple):
         return asked
     authorization = request.headers.get("authorization")
-    target = deps.gateway.heartbeat(authorization, asked.scope, asked.target, asked.timeout_ms)
+    target = deps.gateway.heartbeat(authorization, asked.scope, asked.target, asked.timeout_ms, request.peer)
     if not isinstance(target, str):
         return refuse(target, request.id)
     return _done(request, {"scope": asked.scope, "target": target, "timeoutMs": asked.timeout_ms})

@@ -1,82 +1,19 @@
 """OpenAPI 3.1 from the msgspec types: every route, every problem code, in one place."""
 
 import functools
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ordergate.http import rule_schemas, schemas
+from ordergate.http.openapi_parts import CANCEL, PLACE, PREVIEW, READ, Json, content, ok, operation, query, ref
+from ordergate.http.openapi_rules import kill_paths, risk_paths
 from ordergate.http.problem import TABLE
 
-_BODILESS: Final = "headers_too_large"
-"""Refused by the HTTP server itself, before there is a request that could be answered."""
 _FRAMING: Final = (
     "Every problem is an RFC 9457 document with a stable `code`, except those of framing, which the HTTP server "
     "refuses itself: a request that is no HTTP/1.1 or has a bad Content-Length gets a bare 400, too many or too large "
     "headers get a bare 431. Both come without a body and end the connection."
-)
-_AUTH: Final = ("unauthorized", "forbidden", "ip_not_allowed", "rate_limited")
-_ALWAYS: Final = (
-    "not_found",
-    "method_not_allowed",
-    "headers_too_large",
-    "internal_error",
-    "overloaded",
-    "shutting_down",
-)
-_PLACE: Final = (
-    *_AUTH,
-    "malformed_json",
-    "invalid_field",
-    "invalid_parameter",
-    "idempotency_key_missing",
-    "idempotency_key_invalid",
-    "request_timeout",
-    "request_in_progress",
-    "client_order_id_in_use",
-    "length_required",
-    "body_too_large",
-    "unsupported_media_type",
-    "idempotency_key_reused",
-    "unknown_symbol",
-    "invalid_price",
-    "invalid_quantity",
-    "invalid_notional",
-    "symbol_not_trading",
-    "symbol_not_allowed",
-    "strategy_not_running",
-    "restricted_symbol",
-    "outside_schedule",
-    "override_invalid",
-    "order_rejected",
-    "request_key_quota",
-    "killed",
-    "kill_switch_unreadable",
-    "venue_unavailable",
-    "journal_full",
-    "answer_unreadable",
-)
-_READ: Final = (*_AUTH, "invalid_parameter", "flush_stalled")
-_CANCEL: Final = (*_AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
-_CHANGE: Final = (*_AUTH, "invalid_parameter")
-_BODY: Final = ("malformed_json", "invalid_field", "request_timeout", "length_required", "body_too_large")
-_PREVIEW: Final = (
-    *_READ,
-    "malformed_json",
-    "invalid_field",
-    "request_timeout",
-    "client_order_id_in_use",
-    "length_required",
-    "body_too_large",
-    "unknown_symbol",
-    "invalid_price",
-    "invalid_quantity",
-    "invalid_notional",
-    "symbol_not_trading",
-    "killed",
-    "kill_switch_unreadable",
-    "venue_unavailable",
-    "journal_full",
 )
 _MODELS: Final = (
     schemas.NewOrder,
@@ -97,63 +34,6 @@ _MODELS: Final = (
     *rule_schemas.MODELS,
 )
 
-Json = dict[str, Any]
-
-
-def _ref(kind: str, name: str) -> Json:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _content(schema: str, media_type: str = "application/json") -> Json:
-    return {media_type: {"schema": _ref("schemas", schema)}}
-
-
-def _ok(description: str, schema: str, **headers: Json) -> Json:
-    return {
-        "description": description,
-        "headers": {"X-Request-Id": _ref("headers", "RequestId"), **headers},
-        "content": _content(schema),
-    }
-
-
-def _problems(codes: tuple[str, ...]) -> Json:
-    """One response per status; it lists every code that may come with it."""
-    by_status: dict[int, list[str]] = {}
-    for code in (*codes, *_ALWAYS):
-        by_status.setdefault(TABLE[code].status, []).append(code)
-    responses: Json = {}
-    for status, members in sorted(by_status.items()):
-        described = "\n".join(f"- `{code}`: {TABLE[code].title}" for code in members)
-        schema: Json = _ref("schemas", "Problem")
-        if "order_rejected" in members:
-            schema = {"anyOf": [schema, _ref("schemas", "OrderRejected")]}
-        headers = {"X-Request-Id": _ref("headers", "RequestId")}
-        if any(TABLE[code].retry_after_s is not None for code in members):
-            headers["Retry-After"] = _ref("headers", "RetryAfter")
-        if members == [_BODILESS]:
-            responses[str(status)] = {"description": described + ". Comes without a body."}
-            continue
-        responses[str(status)] = {
-            "description": described,
-            "headers": headers,
-            "content": {"application/problem+json": {"schema": schema}},
-        }
-    return responses
-
-
-def _operation(identifier: str, summary: str, ok: Json, codes: tuple[str, ...] = (), **more: Any) -> Json:
-    return {
-        "operationId": identifier,
-        "summary": summary,
-        "parameters": [_ref("parameters", "RequestId"), *more.pop("parameters", ())],
-        "responses": {**ok, **_problems(codes)},
-        **more,
-    }
-
-
-def _query(name: str, description: str, schema: Json) -> Json:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-
 
 def _paths() -> Json:
     order_id = {
@@ -164,100 +44,100 @@ def _paths() -> Json:
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     }
     statuses = {"type": "string", "enum": list(schemas.OrderStatus.__args__)}  # type: ignore[attr-defined]
-    place = _operation(
+    place = operation(
         "placeOrder",
         "Place an order",
         {
-            "201": _ok(
+            "201": ok(
                 "The order is durable. The same Idempotency-Key and request get this answer again, byte for byte.",
                 "Order",
                 **{
-                    "Idempotency-Replayed": _ref("headers", "Replayed"),
-                    "Preference-Applied": _ref("headers", "PreferenceApplied"),
+                    "Idempotency-Replayed": ref("headers", "Replayed"),
+                    "Preference-Applied": ref("headers", "PreferenceApplied"),
                 },
             )
         },
-        _PLACE,
-        parameters=[_ref("parameters", "IdempotencyKey"), _ref("parameters", "Prefer")],
-        requestBody={"required": True, "content": _content("NewOrder")},
+        PLACE,
+        parameters=[ref("parameters", "IdempotencyKey"), ref("parameters", "Prefer")],
+        requestBody={"required": True, "content": content("NewOrder")},
         tags=["orders"],
     )
-    page = _operation(
+    page = operation(
         "listOrders",
         "List orders, newest first",
-        {"200": _ok("One page.", "OrderPage", Link=_ref("headers", "Link"))},
-        (*_READ, "invalid_cursor"),
+        {"200": ok("One page.", "OrderPage", Link=ref("headers", "Link"))},
+        (*READ, "invalid_cursor"),
         parameters=[
-            _query("cursor", "From the `Link` header of the page before.", {"type": "string"}),
-            _query("limit", "Orders on one page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
-            _query("symbol", "Only this instrument.", {"type": "string"}),
-            _query("status", "Only this status.", statuses),
+            query("cursor", "From the `Link` header of the page before.", {"type": "string"}),
+            query("limit", "Orders on one page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
+            query("symbol", "Only this instrument.", {"type": "string"}),
+            query("status", "Only this status.", statuses),
         ],
         tags=["orders"],
     )
-    show = _operation(
+    show = operation(
         "getOrder",
         "Show one order",
-        {"200": _ok("The order.", "Order")},
-        (*_READ, "history_unavailable"),
+        {"200": ok("The order.", "Order")},
+        (*READ, "history_unavailable"),
         parameters=[order_id],
         tags=["orders"],
     )
-    cancel = _operation(
+    cancel = operation(
         "cancelOrder",
         "Cancel an order",
         {
-            "200": _ok("It had been canceled or had expired already.", "Order"),
-            "202": _ok("The cancel is durable and on its way. Cancels pass a kill switch.", "Order"),
+            "200": ok("It had been canceled or had expired already.", "Order"),
+            "202": ok("The cancel is durable and on its way. Cancels pass a kill switch.", "Order"),
         },
-        _CANCEL,
+        CANCEL,
         parameters=[order_id],
         tags=["orders"],
     )
-    portfolio = _operation(
-        "getPortfolio", "Balances and positions", {"200": _ok("By mode.", "Portfolio")}, _READ, tags=["account"]
+    portfolio = operation(
+        "getPortfolio", "Balances and positions", {"200": ok("By mode.", "Portfolio")}, READ, tags=["account"]
     )
-    preview = _operation(
+    preview = operation(
         "previewOrder",
         "What the risk checks would say of an order",
-        {"200": _ok("Every check; nothing was stored, reserved or sent.", "RiskPreview")},
-        _PREVIEW,
-        requestBody={"required": True, "content": _content("NewOrder")},
+        {"200": ok("Every check; nothing was stored, reserved or sent.", "RiskPreview")},
+        PREVIEW,
+        requestBody={"required": True, "content": content("NewOrder")},
         tags=["risk"],
     )
-    headroom = _operation(
+    headroom = operation(
         "getHeadroom",
         "What is left of the limits",
-        {"200": _ok("Every limit that would bind an order of the symbol.", "RiskHeadroom")},
-        (*_READ, "unknown_symbol"),
-        parameters=[{**_query("symbol", "The instrument.", {"type": "string"}), "required": True}],
+        {"200": ok("Every limit that would bind an order of the symbol.", "RiskHeadroom")},
+        (*READ, "unknown_symbol"),
+        parameters=[{**query("symbol", "The instrument.", {"type": "string"}), "required": True}],
         tags=["risk"],
     )
-    decision = _operation(
+    decision = operation(
         "getDecision",
         "Why an order was accepted or rejected",
-        {"200": _ok("The figures that decided.", "Decision")},
-        (*_READ, "answer_unreadable"),
+        {"200": ok("The figures that decided.", "Decision")},
+        (*READ, "answer_unreadable"),
         parameters=[order_id],
         tags=["risk"],
     )
-    health = _operation(
+    health = operation(
         "getHealth",
         "Live, ready, ready to trade",
-        {"200": _ok("Ready.", "Health")},
+        {"200": ok("Ready.", "Health")},
         tags=["operation"],
         security=[],
     )
     # Health answers whatever the load, with its own body in place of a problem.
-    health["responses"]["503"] = _ok("Not ready; `reasons` says why.", "Health")
-    metrics = _operation(
+    health["responses"]["503"] = ok("Not ready; `reasons` says why.", "Health")
+    metrics = operation(
         "getMetrics",
         "Prometheus metrics",
         {"200": {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
         tags=["operation"],
         security=[],
     )
-    document_ = _operation(
+    document_ = operation(
         "getOpenApi",
         "This document",
         {"200": {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": {"type": "object"}}}}},
@@ -271,95 +151,11 @@ def _paths() -> Json:
         "/api/v1/risk/preview": {"post": preview},
         "/api/v1/risk/headroom": {"get": headroom},
         "/api/v1/portfolio": {"get": portfolio},
-        **_kill_paths(),
+        **kill_paths(),
         "/api/v1/health": {"get": health},
-        **_risk_paths(order_id),
+        **risk_paths(order_id),
         "/metrics": {"get": metrics},
         "/openapi.json": {"get": document_},
-    }
-
-
-def _kill_paths() -> Json:
-    scope = _query("scope", "`account` or `strategy` (GET shows global and symbol, too).", {"type": "string"})
-    target = _query("target", "The strategy's name; of an account it may be left out.", {"type": "string"})
-    body = ("malformed_json", "invalid_field", "unauthorized", "forbidden", "not_found", "body_too_large")
-
-    def asking(schema: str) -> Json:
-        return {"required": True, "content": _content(schema)}
-
-    return {
-        "/api/v1/kill": {
-            "get": _operation(
-                "getKills",
-                "What stops the caller's orders",
-                {"200": _ok("Every kill in force that may.", "Kills")},
-                ("unauthorized", "forbidden"),
-                tags=["kill"],
-                parameters=[scope, target],
-            ),
-            "post": _operation(
-                "kill",
-                "Stop an account or a strategy of one's own; in force when it is answered",
-                {"200": _ok("Stopped.", "Kill")},
-                body,
-                tags=["kill"],
-                requestBody=asking("KillOrder"),
-            ),
-            "delete": _operation(
-                "clearKill",
-                "End what a client or its silence began",
-                {"200": _ok("Trading may go on; strategies stay stopped.", "KillCleared")},
-                ("unauthorized", "forbidden", "not_found", "kill_switch_unreadable"),
-                tags=["kill"],
-                parameters=[scope, target],
-            ),
-        },
-        "/api/v1/heartbeat": {
-            "post": _operation(
-                "heartbeat",
-                "A sign of life; a missed one stops the scope at level 2",
-                {"200": _ok("The next one is due within `timeoutMs`.", "Heartbeat")},
-                body,
-                tags=["kill"],
-                requestBody=asking("Heartbeat"),
-            )
-        },
-    }
-
-
-def _risk_paths(identifier: Json) -> Json:
-    """Limits, the changes that wait for a second person, and strategies."""
-
-    def read(name: str, summary: str, schema: str, *codes: str) -> Json:
-        return {"get": _operation(name, summary, {"200": _ok("Now.", schema)}, (*_READ, *codes), tags=["risk"])}
-
-    def change(name: str, summary: str, ok: Json, body: str | None, *codes: str, **more: Any) -> Json:
-        content = {} if body is None else {"requestBody": {"required": True, "content": _content(body)}}
-        known = _CHANGE if body is None else (*_CHANGE, *_BODY)
-        return {"post": _operation(name, summary, ok, (*known, *codes), tags=["risk"], **content, **more)}
-
-    quota, needed = ("invalid_limit", "change_request_quota"), "second_person_needed"
-    changed = {"200": _ok("In force, or so already.", "Changed"), "202": _ok("Waits for a second person.", "Changed")}
-    waits, decided = {"202": changed["202"]}, {"200": _ok("It waits no longer.", "Decided")}
-    created, turned = {"201": _ok("Created.", "StrategyTurned")}, {"200": _ok("Its status.", "StrategyTurned")}
-    number: Json = {"parameters": [{**identifier, "description": "The request's id."}]}
-    named: Json = {"parameters": [{**identifier, "description": "Its id.", "schema": {"type": "string"}}]}
-    return {
-        "/api/v1/risk/limits": read("listLimits", "Limits that bind the account", "Limits")
-        | change("setLimit", "Set a limit", changed, "LimitChange", *quota),
-        "/api/v1/risk/limits/history": read(
-            "listLimitChanges", "Changes of limits, newest first", "LimitHistory", "history_unavailable"
-        ),
-        "/api/v1/risk/requests": read("listChanges", "Changes that wait for a second person", "ChangeRequests"),
-        "/api/v1/risk/requests/{id}/approve": change(
-            "approveChange", "Approve a change", decided, None, needed, *quota, **number
-        ),
-        "/api/v1/risk/requests/{id}/reject": change("rejectChange", "Reject a change", decided, None, **number),
-        "/api/v1/risk/overrides": change("askOverride", "Ask to let one order pass", waits, "OverrideRequest", *quota),
-        "/api/v1/strategies": read("listStrategies", "The account's strategies", "Strategies")
-        | change("createStrategy", "Create a strategy, STOPPED", created, "NewStrategy", "strategy_exists"),
-        "/api/v1/strategies/{id}/start": change("startStrategy", "Start a strategy", turned, None, "killed", **named),
-        "/api/v1/strategies/{id}/stop": change("stopStrategy", "Stop a strategy", turned, None, **named),
     }
 
 
@@ -411,7 +207,7 @@ def build() -> Json:
         },
         "servers": [{"url": "/", "description": "This gateway"}],
         "security": [{"apiKey": []}],
-        "tags": [{"name": "orders"}, {"name": "account"}, {"name": "risk"}, {"name": "operation"}],
+        "tags": [{"name": "orders"}, {"name": "account"}, {"name": "risk"}, {"name": "kill"}, {"name": "operation"}],
         "paths": _paths(),
         "components": {
             "schemas": components,

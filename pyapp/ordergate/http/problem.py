@@ -68,8 +68,9 @@ TABLE: Final[dict[str, Row]] = {
     "change_request_quota": Row(429, "Too many changes wait for a second person", 60),
     "headers_too_large": Row(431, "More than 100 headers or 16 KiB of them"),
     "internal_error": Row(500, "The gateway failed to answer"),
-    # 503: try again, except `killed`: clients must not queue up orders for later
+    # 503: try again, except `killed` and `halted`: clients must not queue up orders for later
     "killed": Row(503, "Trading is stopped by the kill switch"),
+    "halted": Row(503, "New orders are not taken: the account, strategy, symbol or everything is HALTED"),
     "kill_switch_unreadable": Row(503, "The kill switch cannot be read", 1),
     "venue_unavailable": Row(503, "The venue is not connected", 1),
     "flush_stalled": Row(503, "The journal does not flush in time", 1),
@@ -119,6 +120,6 @@ def reply(
     )
     out: Headers = [CONTENT_TYPE, ("x-request-id", request_id), NO_STORE, *_EXTRA.get(code, ()), *headers]
     seconds = -(-retry_after_ms // 1000) if retry_after_ms is not None else row.retry_after_s
-    if seconds is not None and code != "killed":
+    if seconds is not None and code not in ("killed", "halted"):
         out.append(("retry-after", str(max(1, seconds))))
     return row.status, out, _encode(document)

@@ -115,6 +115,14 @@ async def reject(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     return await _decide(deps, request, "REJECTED")
 
 
+async def state(deps: Deps, bodies: Bodies, request: Request) -> Reply:
+    """GET /api/v1/risk/state: what may trade, the account's day, and how near its limits are."""
+    asked = caller(deps, request, "read")
+    if not isinstance(asked, tuple):
+        return orders.refuse(asked, request.id)
+    return await listed(deps, request, deps.gateway.risk_state(asked[0]))
+
+
 async def history(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/limits/history: every change of the limits that bind the account, newest first."""
     asked = caller(deps, request, "read")

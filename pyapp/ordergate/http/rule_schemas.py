@@ -110,6 +110,60 @@ class LimitHistory(Struct, rename="camel"):
     changes: list[dict[str, str | int | None]]
 
 
+class TradingState(Struct, rename="camel"):
+    """A scope that may not trade freely; one that is ACTIVE is not listed."""
+
+    scope: Literal["global", "account", "strategy", "symbol"]
+    target: Annotated[str, Meta(description="Empty for global.")]
+    mode: Literal["PAPER", "LIVE"]
+    state: Literal["REDUCE_ONLY", "HALTED"]
+    reason: Annotated[str, Meta(description="Of a breach: the kind of the limit.")]
+    by: str
+    source: Annotated[str, Meta(description="Through what: `limit` for a breach.")]
+    seq: Annotated[str, Meta(description="Sequence of its record in the journal.")]
+    since_ns: int
+
+
+class DayFigures(Struct, rename="camel"):
+    """What was done since the UTC day began. Amounts in the reporting currency; null: cannot be known now."""
+
+    scope: LimitScope
+    target: str
+    mode: Literal["PAPER", "LIVE"]
+    orders: int
+    cancels: int
+    fills: int
+    turnover: Decimal | None
+    result: Annotated[Decimal, Meta(description="Won or lost, fees taken off, at the newest prices.")] | None
+    fresh: Annotated[bool, Meta(description="Whether every price behind the result is fresh.")]
+
+
+class WatchedLimit(Struct, rename="camel"):
+    """A limit that is judged between trades, four times a second."""
+
+    scope: LimitScope
+    target: str
+    symbol: str | None
+    mode: Literal["PAPER", "LIVE"]
+    kind: Annotated[str, Meta(examples=["MAX_DAILY_LOSS"])]
+    limit: Decimal
+    value: Annotated[Decimal, Meta(description="The loss or fall now; null: cannot be known.")] | None
+    unit: str
+    judged: Annotated[bool, Meta(description="False: a price is stale, so it is not known whether it is breached.")]
+    breached: bool
+    warned_at_ns: Annotated[int, Meta(description="Last warning since the gateway's start.")] | None
+
+
+class RiskState(Struct, rename="camel"):
+    """What may trade, the day of the account and its strategies, and how near their limits are."""
+
+    day_start_ns: Annotated[int, Meta(description="Midnight UTC that began the day, Unix time.")] | None
+    currency: Annotated[str, Meta(description="The reporting currency.", examples=["USDT"])]
+    states: list[TradingState]
+    figures: Annotated[list[DayFigures], Meta(max_length=1000)]
+    watched: list[WatchedLimit]
+
+
 class Strategy(Struct, rename="camel"):
     """A strategy of the account."""
 
@@ -144,7 +198,8 @@ class StrategyTurned(Struct, rename="camel"):
 
 
 MODELS = (
-    Limits, Changed, OverrideRequest, ChangeRequests, Decided, LimitHistory, Strategies, NewStrategy, StrategyTurned,
+    Limits, Changed, OverrideRequest, ChangeRequests, Decided, LimitHistory, RiskState, Strategies, NewStrategy,
+    StrategyTurned,
 )  # fmt: skip
 """What the OpenAPI document names. LimitChange is described by hand: its value is taken as it stands in the body."""
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from ordergate.persistence import limit_history
 from ordergate.persistence.connection import SHORT_S, TROUBLE, Connection, bounded, close, connect, describe
 
 WAITING_MAX: Final = 100
@@ -14,20 +15,6 @@ SELECT w.last_seq, o.id IS NOT NULL AS found, o.facts,
        (extract(epoch FROM o.durable_at) * 1000000)::bigint * 1000 AS durable_ns
 FROM execution.watermark w LEFT JOIN execution.orders o ON o.id = $1
 WHERE w.shard = 0
-"""
-
-
-_LIMIT_CHANGES: Final = """
-SELECT coalesce(json_agg(json_build_object(
-    'version', version, 'scope', scope, 'target', target, 'symbol', symbol, 'kind', kind, 'old', old::text,
-    'new', new::text, 'by', set_by, 'approvedBy', approved_by, 'reason', reason,
-    'at', to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ORDER BY version DESC, kind), '[]')::text
-FROM (
-    SELECT * FROM risk.limits
-    WHERE $1::text IS NULL OR scope = 'firm' OR (scope = 'account' AND target = $1)
-       OR (scope = 'strategy' AND target IN (SELECT id FROM strategy.strategies WHERE account_id = $1))
-       OR (scope = 'key' AND target IN (SELECT id::text FROM identity.api_keys WHERE account_id = $1))
-    ORDER BY version DESC, kind LIMIT 500) AS newest
 """
 
 
@@ -97,7 +84,7 @@ class PastOrders:
 
         Raises HistoryUnavailable."""
         async with self._turn:
-            row = await self._fetch(_LIMIT_CHANGES, account)
+            row = await self._fetch(limit_history.QUERY, *limit_history.Wanted(account=account).arguments())
         return b"[]" if row is None else str(row[0]).encode()
 
     async def close(self) -> None:
@@ -110,13 +97,13 @@ class PastOrders:
         row = await self._fetch(_ORDER, order_id)
         return None if row is None else _Row(*row)
 
-    async def _fetch(self, query: str, argument: object) -> Any:
+    async def _fetch(self, query: str, *arguments: object) -> Any:
         if self._dsn is None:
             raise HistoryUnavailable("no Postgres is configured")
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self._dsn, "past orders")
-            row = await bounded(self._connection, self._connection.fetchrow(query, argument), SHORT_S)
+            row = await bounded(self._connection, self._connection.fetchrow(query, *arguments), SHORT_S)
         except _UNREADABLE as error:
             if self._connection is not None:
                 self._connection.terminate()

@@ -505,13 +505,13 @@ fn a_client_clears_only_what_clients_or_their_silence_began() {
     let asks = |scopes: &[Scope]| {
         world
             .engine
-            .identify(&token(0), scopes, world.now)
+            .identify(&token(0), scopes, None, world.now)
             .map(|one| one.account)
     };
     assert_eq!(asks(&[Scope::Kill, Scope::Trade]), Ok(0));
     assert_eq!(code(asks(&[Scope::Kill])), "forbidden");
     assert_eq!(
-        code(world.engine.identify(&token(9), &[Scope::Read], world.now)),
+        code(world.engine.identify(&token(9), &[Scope::Read], None, world.now)),
         "unauthorized"
     );
 }

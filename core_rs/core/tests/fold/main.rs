@@ -3,6 +3,7 @@
 
 mod cells;
 mod clients;
+mod clock_steps;
 mod expected;
 mod explained;
 mod exposure;

@@ -1,0 +1,114 @@
+"""The history of limits: from the real engine through the rows into Postgres, and out by the command line."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ordergate import _core
+from ordergate.cli import main
+from ordergate.persistence.limit_history import Wanted, fetch
+from ordergate.persistence.migrate import migrate
+from ordergate.persistence.past_orders import HistoryUnavailable, PastOrders
+from ordergate.persistence.watermark import EVENT_CHAIN_START, NOTHING_YET
+from ordergate.persistence.write_behind import Writer, write
+from tests.integration import real_journal
+from tests.integration.postgres_server import PostgresServer
+
+
+@pytest.fixture
+def dsn(tmp_path: Path, postgres: PostgresServer) -> str:
+    """Versions 1 to 8: three of `begin`, then these."""
+    gateway = real_journal.created(tmp_path)
+    real_journal.begin(gateway)
+    gateway.create_account("lab")
+    gateway.create_strategy("grid", "bench", "ann", "cli", "new")
+    gateway.set_limit("firm", "", None, "MAX_OPEN_ORDERS", "2000000", None, "ann", "roof")
+    gateway.set_limit("account", "lab", "BTCUSDT", "MAX_ORDER_QTY", "0.5", None, "eve", "lab")
+    gateway.set_limit("strategy", "grid", None, "MAX_ORDER_QTY", "7", None, "ann", "small")
+    gateway.set_limit("key", "0", None, "MAX_ORDER_QTY", "9", None, "ann", "test key")
+    asked = gateway.set_limit("account", "bench", None, "MAX_ORDER_QTY", None, None, "ann", "no more")
+    assert isinstance(asked, tuple) and asked[0] == "WAITING"
+    gateway.approve(asked[1], "bob")
+    gateway.close()
+    database = postgres.create_database()
+    migrate(database)
+
+    async def store() -> None:
+        follower = _core.Follower(str(tmp_path / "journal"))
+        follower.start_rows(0, b"", EVENT_CHAIN_START)
+        writer = Writer(database, NOTHING_YET)
+        while (rows := follower.poll_rows(500)) is not None:
+            await write(writer, rows)
+        writer.drop_connection()
+
+    asyncio.run(store())
+    return database
+
+
+def history(dsn: str, data: Path, *words: str) -> Result:
+    return CliRunner().invoke(
+        main, ["risk", "history", "--data-dir", str(data / "none"), *words], env={"DATABASE_URL": dsn}
+    )
+
+
+def test_the_history_is_found_by_page_and_filter(dsn: str, tmp_path: Path) -> None:
+    def versions(*words: str) -> list[int]:
+        told = history(dsn, tmp_path, "--json", *words)
+        assert told.exit_code == 0, told.output
+        return [change["version"] for change in json.loads(told.stdout)]
+
+    for words, found in (
+        ("", [8, 7, 6, 5, 4, 3, 2, 1]),
+        ("--limit 3", [8, 7, 6]),
+        ("--limit 3 --before 6", [5, 4, 3]),
+        ("--before 1", []),
+        ("--scope firm", [4]),
+        ("--scope account --target bench", [8, 3, 2, 1]),
+        ("--scope account --target bench --kind MAX_ORDER_QTY", [8, 1]),
+        ("--symbol BTCUSDT", [5]),
+        ("--kind MAX_ORDER_QTY --limit 2", [8, 7]),
+        ("--scope key --target 0", [7]),
+        ("--target nobody", []),
+        ("--kind ';DROP", []),
+    ):
+        assert versions(*words.split()) == found, words
+    table = history(dsn, tmp_path, "--limit", "1")
+    heading, row = (line.split("\t") for line in table.stdout.splitlines())
+    change = dict(zip(heading, row, strict=True))
+    at = change.pop("at")
+    assert at.endswith("Z") and at[10] == "T"
+    assert change == {
+        "version": "8", "scope": "account", "target": "bench", "symbol": "", "kind": "MAX_ORDER_QTY", "old": "100",
+        "new": "", "by": "ann", "approvedBy": "bob", "reason": "no more",
+    }  # fmt: skip
+    assert "--before 8" in table.stderr
+
+
+def test_an_account_is_shown_what_binds_it(dsn: str) -> None:
+    async def bound(account: str | None) -> list[int]:
+        past = PastOrders(dsn)
+        found: list[dict[str, Any]] = json.loads(await past.limit_changes(account))
+        await past.close()
+        return [change["version"] for change in found]
+
+    assert asyncio.run(bound("bench")) == [8, 7, 6, 4, 3, 2, 1]
+    assert asyncio.run(bound("lab")) == [5, 4]
+    assert asyncio.run(bound(None)) == [8, 7, 6, 5, 4, 3, 2, 1]
+    assert asyncio.run(bound("nobody")) == [4], "the firm's alone"
+    assert len(json.loads(asyncio.run(fetch(dsn, Wanted(limit=10_000))))) == 8
+
+
+def test_without_postgres_it_says_so(tmp_path: Path) -> None:
+    told = history("postgresql://nobody@127.0.0.1:1/none", tmp_path)
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "the database does not answer" in told.stderr
+
+    async def ask() -> None:
+        await PastOrders(None).limit_changes("bench")
+
+    with pytest.raises(HistoryUnavailable):
+        asyncio.run(ask())

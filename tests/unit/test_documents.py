@@ -1,0 +1,43 @@
+"""What the documents list is what there is."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from ordergate.cli import main
+from ordergate.config import Settings
+
+TOP = Path(__file__).resolve().parents[2]
+DOCUMENTS = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+
+
+def test_the_journal_page_lists_every_record() -> None:
+    source = (TOP / "core_rs/core/src/record.rs").read_text()
+    there = set(re.findall(r'^    ([0-9]+) \w+\(.+\) => "([A-Z_]+)"', source, re.MULTILINE))
+    page = (TOP / "docs/journal.md").read_text()
+    listed = re.findall(r"^\| ([0-9]+) \| `([A-Z_]+)` \|", page, re.MULTILINE)
+    assert len(there) > 40
+    assert sorted(listed) == sorted(there)
+    assert [int(kind) for kind, _ in listed] == sorted(int(kind) for kind, _ in listed)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_exist(path: Path) -> None:
+    for line in re.findall(r"^\s*(?:\$ )?ordergate ([a-z][a-z -]*[a-z])", path.read_text(), re.MULTILINE):
+        command: click.Command = main
+        context = click.Context(main)
+        for word in line.split():
+            if not isinstance(command, click.Group):
+                break
+            found = command.get_command(context, word)
+            assert found is not None, f"{path.name}: ordergate {line}: there is no {word}"
+            command = found
+
+
+def test_the_operations_page_lists_the_settings_of_risk() -> None:
+    section = (TOP / "docs/operations.md").read_text().partition("| setting of `[risk]` |")[2].partition("\n\n")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| `?([\w]+)`? \|", section, re.MULTILINE))
+    risk = Settings().risk
+    assert listed == {name: str(getattr(risk, name)) for name in risk.__struct_fields__}
