@@ -2,11 +2,13 @@
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
+from zlib import crc32
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "btcusdt"
 """Real quotes and trades, when the checkout lies beside them."""
@@ -58,9 +60,8 @@ def quantity(random: Random) -> str:
     return str(random.randint(20, 8000) * STEP)
 
 
-def limit(random: Random, percent_from: float, percent_to: float, time_in_force: str = "GTC") -> NewOrder:
+def limit(random: Random, side: str, percent_from: float, percent_to: float, time_in_force: str = "GTC") -> NewOrder:
     """A LIMIT order that many percent better (negative: worse) than the middle for whoever takes it."""
-    side = random.choice(["BUY", "SELL"])
     low, high = (percent_from, percent_to) if side == "BUY" else (-percent_to, -percent_from)
     return {
         "symbol": "BTCUSDT",
@@ -73,34 +74,45 @@ def limit(random: Random, percent_from: float, percent_to: float, time_in_force:
     }
 
 
-def market(random: Random) -> NewOrder:
+def market(random: Random, side: str) -> NewOrder:
     """A MARKET order."""
-    side = random.choice(["BUY", "SELL"])
     return {"symbol": "BTCUSDT", "side": side, "type": "MARKET", "quantity": quantity(random), "mode": "PAPER"}
 
 
-KINDS: list[tuple[int, Callable[[Random], NewOrder]]] = [
-    (20, lambda random: limit(random, 0.5, 1.5)),  # crosses
-    (20, lambda random: limit(random, -0.15, 0.1)),  # rests at the touch and fills as the market moves
-    (10, lambda random: limit(random, -4, -1.5)),  # rests far away until it is canceled
-    (10, lambda random: limit(random, -0.2, 0.6, "IOC")),
-    (8, lambda random: limit(random, -0.2, 0.6, "FOK")),
+KINDS: list[tuple[int, Callable[[Random, str], NewOrder]]] = [
+    (20, lambda random, side: limit(random, side, 0.5, 1.5)),  # crosses
+    (20, lambda random, side: limit(random, side, -0.15, 0.1)),  # rests at the touch and fills as the market moves
+    (10, lambda random, side: limit(random, side, -4, -1.5)),  # rests far away until it is canceled
+    (10, lambda random, side: limit(random, side, -0.2, 0.6, "IOC")),
+    (8, lambda random, side: limit(random, side, -0.2, 0.6, "FOK")),
     (20, market),
-    (4, lambda random: limit(random, 0.5, 1.5) | {"quantity": "200"}),  # the balance does not allow it: 422, stored
-    (4, lambda random: limit(random, 0.5, 1.5) | {"price": "39450.001"}),  # off the tick: 422, key stays free
-    (4, lambda random: limit(random, 0.5, 1.5) | {"clientOrderId": f"c-{random.getrandbits(64):x}"}),
+    (
+        4,
+        lambda random, side: limit(random, side, 0.5, 1.5) | {"quantity": "200"},
+    ),  # the balance does not allow it: 422, stored
+    (
+        4,
+        lambda random, side: limit(random, side, 0.5, 1.5) | {"price": "39450.001"},
+    ),  # off the tick: 422, key stays free
+    (4, lambda random, side: limit(random, side, 0.5, 1.5) | {"clientOrderId": f"c-{random.getrandbits(64):x}"}),
 ]
 """Weight and maker of each kind of order."""
 
 
 OF_A_STRATEGY = 0.1
 """Share of the orders that carry their strategy."""
+OTHER_SIDE = 0.15
+"""Share of the orders on the side that the account is not on at the time: they may meet its own and be refused."""
+TURNS_S = 5.0
+"""How long an account is on one side."""
 
 
 def some_order(random: Random, strategy: str) -> bytes:
     """The body of one order of mixed kind; some are the strategy's, which has to be the account's own and RUNNING."""
     [make] = random.choices([make for _, make in KINDS], [weight for weight, _ in KINDS])
-    order = make(random)
+    turn = crc32(strategy.encode()) + int(time.monotonic() / TURNS_S)
+    mostly, rarely = ("BUY", "SELL") if turn % 2 else ("SELL", "BUY")
+    order = make(random, rarely if random.random() < OTHER_SIDE else mostly)
     if random.random() < OF_A_STRATEGY:
         order["strategyId"] = strategy
     return json.dumps(order).encode()
