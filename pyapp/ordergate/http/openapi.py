@@ -284,8 +284,8 @@ def _kill_paths() -> Json:
 def _risk_paths(identifier: Json) -> Json:
     """Limits, the changes that wait for a second person, and strategies."""
 
-    def read(name: str, summary: str, schema: str, *codes: str) -> Json:
-        return {"get": _operation(name, summary, {"200": _ok("Now.", schema)}, (*_READ, *codes), tags=["risk"])}
+    def read(name: str, summary: str, schema: str) -> Json:
+        return {"get": _operation(name, summary, {"200": _ok("Now.", schema)}, _READ, tags=["risk"])}
 
     def change(name: str, summary: str, ok: Json, body: str | None, *codes: str, **more: Any) -> Json:
         content = {} if body is None else {"requestBody": {"required": True, "content": _content(body)}}
@@ -301,9 +301,16 @@ def _risk_paths(identifier: Json) -> Json:
     return {
         "/api/v1/risk/limits": read("listLimits", "Limits that bind the account", "Limits")
         | change("setLimit", "Set a limit", changed, "LimitChange", *quota),
-        "/api/v1/risk/limits/history": read(
-            "listLimitChanges", "Changes of limits, newest first", "LimitHistory", "history_unavailable"
-        ),
+        "/api/v1/risk/limits/history": {
+            "get": _operation(
+                "listLimitChanges",
+                "Changes of limits, newest first",
+                {"200": _ok("One page.", "LimitHistory")},
+                (*_READ, "history_unavailable"),
+                parameters=rule_schemas.HISTORY_PARAMETERS,
+                tags=["risk"],
+            )
+        },
         "/api/v1/risk/state": read("getRiskState", "Trading states, the day, how near limits are", "RiskState"),
         "/api/v1/risk/requests": read("listChanges", "Changes that wait for a second person", "ChangeRequests"),
         "/api/v1/risk/requests/{id}/approve": change(

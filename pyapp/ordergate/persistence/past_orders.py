@@ -79,12 +79,10 @@ class PastOrders:
             row = await self._ask(0)
         return 0 if row is None else row.last_seq
 
-    async def limit_changes(self, account: str | None) -> bytes:
-        """JSON list of the changes of limits that bind the account (None: all), newest first.
-
-        Raises HistoryUnavailable."""
+    async def limit_changes(self, wanted: limit_history.Wanted) -> bytes:
+        """JSON list of changes of limits, newest first. Raises HistoryUnavailable."""
         async with self._turn:
-            row = await self._fetch(limit_history.QUERY, *limit_history.Wanted(account=account).arguments())
+            row = await self._fetch(limit_history.QUERY, *wanted.arguments())
         return b"[]" if row is None else str(row[0]).encode()
 
     async def close(self) -> None:
