@@ -15,7 +15,7 @@ from ordergate.cli import main
 from ordergate.http import rule_schemas
 from ordergate.persistence.limit_history import Wanted, fetch
 from ordergate.persistence.migrate import migrate
-from ordergate.persistence.past_orders import HistoryUnavailable, PastOrders
+from ordergate.persistence.past_orders import WAITING_MAX, HistoryUnavailable, PastOrders
 from ordergate.persistence.watermark import EVENT_CHAIN_START, NOTHING_YET
 from ordergate.persistence.write_behind import Writer, write
 from tests.integration import real_journal
@@ -130,6 +130,20 @@ def test_it_is_shown_over_http_in_pages(dsn: str) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(ask())
+
+
+def test_those_who_wait_for_the_history_are_bounded(dsn: str) -> None:
+    async def ask() -> None:
+        past = PastOrders(dsn)
+        asked = [past.limit_changes(Wanted("bench")) for _ in range(WAITING_MAX + 20)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, HistoryUnavailable)]
+        assert len(refused) == 20 and "too many questions" in str(refused[0])
+        assert sum(isinstance(answer, bytes) for answer in answers) == WAITING_MAX
+        assert json.loads(await past.limit_changes(Wanted("bench", limit=1)))[0]["version"] == 8
+        await past.close()
+
+    asyncio.run(ask())
 
 
 def test_without_postgres_it_says_so(tmp_path: Path) -> None:
