@@ -5,18 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import uvloop
 from click.testing import CliRunner, Result
 
 from ordergate import _core
 from ordergate.cli import main
+from ordergate.http import rule_schemas
 from ordergate.persistence.limit_history import Wanted, fetch
 from ordergate.persistence.migrate import migrate
-from ordergate.persistence.past_orders import HistoryUnavailable, PastOrders
+from ordergate.persistence.past_orders import WAITING_MAX, HistoryUnavailable, PastOrders
 from ordergate.persistence.watermark import EVENT_CHAIN_START, NOTHING_YET
 from ordergate.persistence.write_behind import Writer, write
 from tests.integration import real_journal
 from tests.integration.postgres_server import PostgresServer
+from tests.unit.desk_parts import desk
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_the_history_is_found_by_page_and_filter(dsn: str, tmp_path: Path) -> No
 def test_an_account_is_shown_what_binds_it(dsn: str) -> None:
     async def bound(account: str | None) -> list[int]:
         past = PastOrders(dsn)
-        found: list[dict[str, Any]] = json.loads(await past.limit_changes(account))
+        found: list[dict[str, Any]] = json.loads(await past.limit_changes(Wanted(account)))
         await past.close()
         return [change["version"] for change in found]
 
@@ -102,13 +106,53 @@ def test_an_account_is_shown_what_binds_it(dsn: str) -> None:
     assert len(json.loads(asyncio.run(fetch(dsn, Wanted(limit=10_000))))) == 8
 
 
+def test_it_is_shown_over_http_in_pages(dsn: str) -> None:
+    async def ask() -> None:
+        async with desk() as at:
+            at.server.deps.past_orders = PastOrders(dsn)
+            # This server's account is another one: only what binds everybody is its own.
+            for query, found in (
+                ("", [4]),
+                ("?limit=1", [4]),
+                ("?before=4", []),
+                ("?scope=firm&kind=MAX_OPEN_ORDERS", [4]),
+                ("?scope=account&target=bench", []),
+                ("?symbol=%27%3B", []),
+            ):
+                answer = await at.ask("read", "GET", "/risk/limits/history" + query)
+                changes = msgspec.convert(answer.json, rule_schemas.LimitHistory).changes
+                assert [change.version for change in changes] == found, query
+            wrong = "limit=0 limit=501 limit=x limit=%C2%B2 before=0 before=99999999999 kind=%00 page=2"
+            for query in wrong.split():
+                refused = await at.ask("read", "GET", "/risk/limits/history?" + query)
+                assert (refused.status, refused.code) == (400, "invalid_parameter"), query
+            await at.server.deps.past_orders.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
+
+
+def test_those_who_wait_for_the_history_are_bounded(dsn: str) -> None:
+    async def ask() -> None:
+        past = PastOrders(dsn)
+        asked = [past.limit_changes(Wanted("bench")) for _ in range(WAITING_MAX + 20)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, HistoryUnavailable)]
+        assert len(refused) == 20 and "too many questions" in str(refused[0])
+        assert sum(isinstance(answer, bytes) for answer in answers) == WAITING_MAX
+        assert json.loads(await past.limit_changes(Wanted("bench", limit=1)))[0]["version"] == 8
+        await past.close()
+
+    asyncio.run(ask())
+
+
 def test_without_postgres_it_says_so(tmp_path: Path) -> None:
     told = history("postgresql://nobody@127.0.0.1:1/none", tmp_path)
     assert (told.exit_code, told.stdout) == (1, "")
     assert "the database does not answer" in told.stderr
 
     async def ask() -> None:
-        await PastOrders(None).limit_changes("bench")
+        await PastOrders(None).limit_changes(Wanted("bench"))
 
     with pytest.raises(HistoryUnavailable):
         asyncio.run(ask())

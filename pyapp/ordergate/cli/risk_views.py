@@ -11,11 +11,10 @@ from ordergate.cli.gateway_door import ask
 from ordergate.cli.kill import by_option
 from ordergate.cli.terms import data_dir_option, print_table, refuse
 from ordergate.config import Paths
+from ordergate.persistence.limit_history import PAGE_MAX, VERSION_MAX
 
 PAGE: Final = 50
-PAGE_MAX: Final = 500
 STATES: Final = ("ACTIVE", "REDUCE_ONLY", "HALTED")
-VERSION_MAX: Final = 2**31 - 1
 CHANGE: Final = ("version", "at", "scope", "target", "symbol", "kind", "old", "new", "by", "approvedBy", "reason")
 
 

@@ -30,7 +30,7 @@ STATIC: Final[dict[str, Route]] = {
     "/api/v1/kill": ({"GET": kill.show, "POST": kill.stop, "DELETE": kill.clear}, kill.QUERY),
     "/api/v1/heartbeat": ({"POST": kill.heartbeat}, _NO_QUERY),
     "/api/v1/risk/limits": ({"GET": risk_limits.show, "POST": risk_limits.change}, _NO_QUERY),
-    "/api/v1/risk/limits/history": ({"GET": risk_limits.history}, _NO_QUERY),
+    "/api/v1/risk/limits/history": ({"GET": risk_limits.history}, risk_limits.HISTORY_PARAMETERS),
     "/api/v1/risk/state": ({"GET": risk_limits.state}, _NO_QUERY),
     "/api/v1/risk/requests": ({"GET": risk_limits.requests}, _NO_QUERY),
     "/api/v1/risk/overrides": ({"POST": risk_limits.override}, _NO_QUERY),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ordergate.http import rule_schemas
 from ordergate.http.openapi_parts import BODY, CHANGE, READ, Json, content, ok, operation, query
 
 
@@ -57,8 +58,8 @@ def kill_paths() -> Json:
 def risk_paths(identifier: Json) -> Json:
     """Limits, the changes that wait for a second person, and strategies."""
 
-    def read(name: str, summary: str, schema: str, *codes: str) -> Json:
-        return {"get": operation(name, summary, {"200": ok("Now.", schema)}, (*READ, *codes), tags=["risk"])}
+    def read(name: str, summary: str, schema: str) -> Json:
+        return {"get": operation(name, summary, {"200": ok("Now.", schema)}, READ, tags=["risk"])}
 
     def change(name: str, summary: str, ok: Json, body: str | None, *codes: str, **more: Any) -> Json:
         takes = {} if body is None else {"requestBody": {"required": True, "content": content(body)}}
@@ -74,9 +75,16 @@ def risk_paths(identifier: Json) -> Json:
     return {
         "/api/v1/risk/limits": read("listLimits", "Limits that bind the account", "Limits")
         | change("setLimit", "Set a limit", changed, "LimitChange", *quota),
-        "/api/v1/risk/limits/history": read(
-            "listLimitChanges", "Changes of limits, newest first", "LimitHistory", "history_unavailable"
-        ),
+        "/api/v1/risk/limits/history": {
+            "get": operation(
+                "listLimitChanges",
+                "Changes of limits, newest first",
+                {"200": ok("One page.", "LimitHistory")},
+                (*READ, "history_unavailable"),
+                parameters=rule_schemas.HISTORY_PARAMETERS,
+                tags=["risk"],
+            )
+        },
         "/api/v1/risk/state": read("getRiskState", "Trading states, the day, how near limits are", "RiskState"),
         "/api/v1/risk/requests": read("listChanges", "Changes that wait for a second person", "ChangeRequests"),
         "/api/v1/risk/requests/{id}/approve": change(

@@ -13,8 +13,10 @@ from ordergate.http import orders, problem, rule_schemas
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Changed, Deps, Request
 from ordergate.http.problem import Reply
+from ordergate.persistence.limit_history import PAGE_MAX, VERSION_MAX, Wanted
 from ordergate.persistence.past_orders import HistoryUnavailable
 
+HISTORY_PARAMETERS: Final = frozenset({"scope", "target", "symbol", "kind", "before", "limit"})
 RISK_ADMIN: Final = "risk-admin"
 _STATUS: Final = {"IN_FORCE": 200, "UNCHANGED": 200, "WAITING": 202}
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -124,12 +126,25 @@ async def state(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 
 async def history(deps: Deps, bodies: Bodies, request: Request) -> Reply:
-    """GET /api/v1/risk/limits/history: every change of the limits that bind the account, newest first."""
+    """GET /api/v1/risk/limits/history: one page of changes of the limits that bind the account, newest first."""
     asked = caller(deps, request, "read")
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
+    query, numbers = request.query, {"before": 0, "limit": PAGE_MAX}
+    for name, most in (("before", VERSION_MAX), ("limit", PAGE_MAX)):
+        if (text := query.get(name)) is None:
+            continue
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(VERSION_MAX)) else 0
+        if not 1 <= number <= most:
+            wrong = f"{name} must be 1 to {most}."
+            return problem.reply("invalid_parameter", request.id, wrong, errors=[(name, wrong)])
+        numbers[name] = number
+    narrowed = {name: query.get(name) for name in ("scope", "target", "symbol", "kind")}
+    if any(value is not None and "\0" in value for value in narrowed.values()):  # no text in Postgres has one
+        return problem.reply("invalid_parameter", request.id, "A parameter holds a character that nothing is named by.")
+    wanted = Wanted(asked[0], **narrowed, before=numbers["before"] or None, limit=numbers["limit"])
     try:
-        found = await deps.past_orders.limit_changes(asked[0])
+        found = await deps.past_orders.limit_changes(wanted)
     except HistoryUnavailable as unavailable:
         return problem.reply("history_unavailable", request.id, f"The history of limits: {unavailable}.")
     body = b'{"changes":' + found + b"}"

@@ -104,10 +104,26 @@ class Decided(Struct, rename="camel"):
     outcome: Literal["APPROVED", "REJECTED"]
 
 
-class LimitHistory(Struct, rename="camel"):
-    """Changes of the limits that bind the account, newest first, at most 500."""
+class PastLimitChange(Struct, rename="camel"):
+    """One change of a limit."""
 
-    changes: list[dict[str, str | int | None]]
+    version: Annotated[int, Meta(description="Its number; give the last one of a page as `before` for the next.")]
+    scope: LimitScope
+    target: str
+    symbol: str | None
+    kind: str
+    old: Annotated[Decimal, Meta(description="null: there was none.")] | None
+    new: Annotated[Decimal, Meta(description="null: it was taken away.")] | None
+    by: str
+    approved_by: Annotated[str, Meta(description="The second person, when one was needed.")] | None
+    reason: str
+    at: Annotated[str, Meta(description="RFC 3339, UTC.")]
+
+
+class LimitHistory(Struct, rename="camel"):
+    """Changes of the limits that bind the account, newest first, as far as Postgres holds them."""
+
+    changes: list[PastLimitChange]
 
 
 class TradingState(Struct, rename="camel"):
@@ -220,3 +236,16 @@ LIMIT_CHANGE = {
         "unit": {"type": _NULLABLE, "description": "Refused when the kind is measured in another."},
     },
 }
+
+
+def _narrowing(name: str, description: str, schema: dict[str, object]) -> dict[str, object]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+_WHOLE: dict[str, object] = {"type": "integer", "minimum": 1}
+HISTORY_PARAMETERS = [
+    *(_narrowing(name, f"Only this {name}.", {"type": "string"}) for name in ("scope", "target", "symbol", "kind")),
+    _narrowing("before", "Only older versions than this one.", _WHOLE),
+    _narrowing("limit", "Changes on one page.", {**_WHOLE, "maximum": 500, "default": 500}),
+]
+"""What narrows GET /api/v1/risk/limits/history."""

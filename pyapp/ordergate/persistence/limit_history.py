@@ -7,6 +7,8 @@ from ordergate.persistence.connection import SHORT_S, bounded, close, connect
 
 PAGE_MAX: Final = 500
 """Changes on one page; the kinds that an early release set under one version stay together."""
+VERSION_MAX: Final = 2**31 - 1
+"""Of the column."""
 
 QUERY: Final = """
 SELECT coalesce(json_agg(json_build_object(

@@ -1,4 +1,4 @@
-"""Orders that have left the gateway's memory, as Postgres holds them: rare questions, one at a time."""
+"""What has left the gateway's memory, as Postgres holds it: rare questions, one at a time."""
 
 import asyncio
 from dataclasses import dataclass
@@ -57,14 +57,8 @@ class PastOrders:
 
         Raises HistoryUnavailable while Postgres is away, behind, or still shows the order as open.
         """
-        if self._waiting >= WAITING_MAX:
-            raise HistoryUnavailable("too many questions about past orders are waiting")
-        self._waiting += 1
-        try:
-            async with self._turn:
-                row = await self._ask(order_id)
-        finally:
-            self._waiting -= 1
+        found = await self._in_turn(_ORDER, order_id)
+        row = None if found is None else _Row(*found)
         if row is None or row.last_seq < held_seq:
             raise HistoryUnavailable("Postgres does not hold that part of the journal yet")
         if not row.found:
@@ -76,15 +70,12 @@ class PastOrders:
     async def watermark(self) -> int:
         """How far Postgres holds the journal. Raises HistoryUnavailable."""
         async with self._turn:
-            row = await self._ask(0)
-        return 0 if row is None else row.last_seq
+            row = await self._fetch(_ORDER, 0)
+        return 0 if row is None else _Row(*row).last_seq
 
-    async def limit_changes(self, account: str | None) -> bytes:
-        """JSON list of the changes of limits that bind the account (None: all), newest first.
-
-        Raises HistoryUnavailable."""
-        async with self._turn:
-            row = await self._fetch(limit_history.QUERY, *limit_history.Wanted(account=account).arguments())
+    async def limit_changes(self, wanted: limit_history.Wanted) -> bytes:
+        """JSON list of changes of limits, newest first. Raises HistoryUnavailable."""
+        row = await self._in_turn(limit_history.QUERY, *wanted.arguments())
         return b"[]" if row is None else str(row[0]).encode()
 
     async def close(self) -> None:
@@ -93,9 +84,15 @@ class PastOrders:
             await close(self._connection)
             self._connection = None
 
-    async def _ask(self, order_id: int) -> _Row | None:
-        row = await self._fetch(_ORDER, order_id)
-        return None if row is None else _Row(*row)
+    async def _in_turn(self, query: str, *arguments: object) -> Any:
+        if self._waiting >= WAITING_MAX:
+            raise HistoryUnavailable("too many questions about the past are waiting")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._fetch(query, *arguments)
+        finally:
+            self._waiting -= 1
 
     async def _fetch(self, query: str, *arguments: object) -> Any:
         if self._dsn is None:
