@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 const START: i64 = 1_700_000_000_000_000_000;
-const ACCOUNTS: u32 = 100;
+const ACCOUNTS: u32 = 10;
 /// Orders that are measured at once; fewer than a venue may have without a report.
 const BATCH: u64 = 64;
 
