@@ -111,8 +111,13 @@ impl Desk {
     }
 
     fn set_every_limit(&mut self) {
-        let each = (0..ACCOUNTS)
-            .flat_map(|id| [Owner::Account(id), Owner::Strategy(format!("desk-{id}")), Owner::Key(id)]);
+        let each = (0..ACCOUNTS).flat_map(|id| {
+            [
+                Owner::Account(id),
+                Owner::Strategy(format!("desk-{id}")),
+                Owner::Key(id),
+            ]
+        });
         for owner in std::iter::once(Owner::Firm).chain(each) {
             for kind in LimitKind::ALL.iter().filter(|kind| kind.owners() & owner.bit() != 0) {
                 let scope = LimitScope {
@@ -184,9 +189,15 @@ impl Desk {
                 text: "",
             };
             let ack = OrderReport::Ack { venue_order_id: "v" };
-            let told = if stay { vec![ack] } else { vec![ack, OrderReport::Canceled(cause)] };
+            let told = if stay {
+                vec![ack]
+            } else {
+                vec![ack, OrderReport::Canceled(cause)]
+            };
             for what in told {
-                self.engine.report(self.session, &Report::Order(id, what), self.now).unwrap();
+                self.engine
+                    .report(self.session, &Report::Order(id, what), self.now)
+                    .unwrap();
             }
         }
         _ = self.engine.take_emitted();

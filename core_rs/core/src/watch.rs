@@ -275,7 +275,10 @@ impl Engine {
 
     /// How far a worth, at fresh prices, is below the account's highest: for an order between two looks.
     pub(crate) fn fallen(&self, account: AccountId, mode: Mode, worth: Amount) -> Option<i128> {
-        below(self.peak_now(account, mode).map_or(worth, |peak| peak.max(worth)), worth)
+        below(
+            self.peak_now(account, mode).map_or(worth, |peak| peak.max(worth)),
+            worth,
+        )
     }
 
     /// Highest equity of an account that is known: recorded, or seen since.
