@@ -2,7 +2,7 @@
 
 use crate::support::{START, World, cause, limit};
 use ordergate_core::limits::{LimitKind, LimitScope, Owner};
-use ordergate_core::number::{Amount, Price, Qty, Rate};
+use ordergate_core::number::{Amount, Money, Price, Qty, Rate};
 use ordergate_core::order::Order;
 use ordergate_core::record::*;
 use ordergate_core::report::OrderReport;
@@ -271,10 +271,11 @@ fn samples() -> Vec<Record> {
             scope: KillScope::Strategy,
             target: "grid".into(),
             mode: Some(Mode::Live),
-            state: TradingState::ReduceOnly,
+            state: TradingState::Halted,
             reason: "MAX_DAILY_LOSS".into(),
             by: "ordergate".into(),
             source: "limit".into(),
+            flatten: true,
         }),
         Record::StrategySet(StrategySet {
             name: "grid".into(),
@@ -351,7 +352,10 @@ fn samples() -> Vec<Record> {
         Record::VenueRejected(event()),
         Record::InDoubt(event()),
         Record::NotSent(event()),
-        Record::Fill(trade()),
+        Record::Fill(Fill {
+            fee_value: Some(Money(-5)),
+            ..trade()
+        }),
         Record::CancelRequested(event()),
         Record::Canceled(event()),
         Record::CancelRejected(event()),
@@ -460,6 +464,8 @@ fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
                 assert_eq!(body.decision.override_id, None);
                 assert!(body.decision.failed.iter().all(|failed| failed.scope.is_empty()));
             }
+            Record::TradingStateSet(body) => assert!(!body.flatten),
+            Record::Fill(body) => assert_eq!(body.fee_value, None),
             other => panic!("{other:?} has not changed"),
         }
     }
