@@ -7,6 +7,7 @@ mod clock_steps;
 mod expected;
 mod explained;
 mod exposure;
+mod fees;
 mod flattened;
 mod golden;
 mod histories;
