@@ -4,6 +4,7 @@
 mod cells;
 mod clients;
 mod clock_steps;
+mod earlier;
 mod expected;
 mod explained;
 mod exposure;
