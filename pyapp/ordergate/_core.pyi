@@ -147,7 +147,7 @@ class Gateway:
         """(level, reason, sequence of KILL_ON) while killed."""
     def kills(self) -> bytes:
         """JSON: `kills` in force (scope target level reason by source seq activatedAtNs) and `notFlat`, what those of
-        level 3 have not sold (account mode symbol quantity why)."""
+        level 3 and breaches with FLATTEN have not sold (account mode symbol quantity why)."""
     def client_kills(self, authorization: str | None, peer: str | None = None) -> Answer | Refusal:
         """The kills that may stop the caller's orders."""
     def kill_request(

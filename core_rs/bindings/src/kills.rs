@@ -23,7 +23,7 @@ fn kill_json((scope, target, kill): (KillScope, &str, &Kill)) -> Value {
 
 #[pymethods]
 impl Gateway {
-    /// JSON: every kill in force, and what those of level 3 have not sold.
+    /// JSON: every kill in force, and what those of level 3 and breaches with FLATTEN have not sold.
     fn kills(&self) -> Vec<u8> {
         let state = self.engine.state();
         let kills: Vec<Value> = state.kills().map(kill_json).collect();

@@ -68,6 +68,7 @@ impl Gateway {
             reason: reason.to_owned(),
             by: by.to_owned(),
             source: source.to_owned(),
+            flatten: false,
         };
         self.command(|engine, now| engine.set_trading_state(set, now))?
             .map(Option::unwrap_or_default)

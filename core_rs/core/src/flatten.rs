@@ -1,11 +1,13 @@
-//! Kills of level 3: what was bought is sold, by MARKET orders of the gateway's own that can only reduce.
+//! Kills of level 3 and breaches whose action is FLATTEN: what was bought is sold, by MARKET orders of the gateway's own
+//! that can only reduce.
 //!
 //! On spot a position is what was bought and not sold since; opening balances and what was sold out of them stay. An
 //! order never asks for more than the position less what open orders sell already, nor for more than is free.
 
 use crate::engine::Engine;
+use crate::exposure::Tally;
 use crate::instrument::Instrument;
-use crate::kills::Scoped;
+use crate::kills::{Pursued, Scoped};
 use crate::limits::Owner;
 use crate::lookup::blank_view;
 use crate::number::{Amount, Qty};
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 const LOOK_NS: Nanos = 100_000_000;
 /// How long to wait before the rest of a position is tried again.
 const AGAIN_NS: Nanos = 1_000_000_000;
-/// Most orders for one position and kill: what is still there then is for a person.
+/// Most orders for one position and kill (or breach): what is still there then is for a person.
 const TRIES: u32 = 30;
 
 /// Whose position, where.
@@ -32,7 +34,6 @@ type Holding = (AccountId, Mode, InstrumentId);
 /// What has been tried for one position.
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
-    kill: Seq,
     tries: u32,
     again_at: Nanos,
     /// What is left, and why, as of the last look.
@@ -43,7 +44,8 @@ struct Attempt {
 /// How far flattening has come; what is under way is told by the orders themselves, also after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Flattening {
-    attempts: BTreeMap<Holding, Attempt>,
+    /// By position and the record that asked for its sale.
+    attempts: BTreeMap<(Holding, Seq), Attempt>,
     looked_at: Nanos,
 }
 
@@ -64,12 +66,14 @@ impl Flattening {
         due
     }
 
-    pub(crate) fn forget(&mut self) {
-        self.attempts.clear();
+    /// Forgets what nobody asks for any more.
+    pub(crate) fn keep(&mut self, due: &[Pursued]) {
+        self.attempts
+            .retain(|(_, asked), _| due.iter().any(|pursued| pursued.seq == *asked));
     }
 }
 
-/// A position that a kill of level 3 has not sold.
+/// A position that a kill of level 3 or a breach has not sold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotFlat {
     /// Whose.
@@ -90,41 +94,43 @@ impl Engine {
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn flatten(&mut self, scope: KillScope, target: &str, now: Nanos) -> Result<usize, Broken> {
-        let Some(kill) = self.state.kill(scope, target) else {
-            return Ok(0);
-        };
-        let (kill, scoped) = (kill.seq, self.state.scope_of(scope, target));
+    pub(crate) fn flatten(&mut self, pursued: &Pursued, now: Nanos) -> Result<usize, Broken> {
+        let (asked, scoped) = (pursued.seq, self.state.scope_of(pursued.scope, &pursued.target));
         let mut placed = 0;
-        let strategy = (scope == KillScope::Strategy).then_some(target);
-        for (holding, quantity) in self.holdings(&scoped) {
-            let known = self.flattening.attempts.get(&holding).filter(|one| one.kill == kill);
+        let strategy = (pursued.scope == KillScope::Strategy).then_some(pursued.target.as_str());
+        for (holding, quantity) in self.holdings(&scoped, pursued.only) {
+            let known = self.flattening.attempts.get(&(holding, asked));
             let mut attempt = known.copied().unwrap_or(Attempt {
-                kill,
                 tries: 0,
                 again_at: Nanos::MIN,
                 left: quantity,
                 why: "under_way",
             });
             attempt.left = quantity;
-            match self.sellable(holding, quantity, &attempt, now) {
+            match self.sellable(holding, strategy, quantity, &attempt, now) {
                 Err(why) => attempt.why = why,
                 Ok(qty) => {
-                    self.sell(holding, strategy, qty, &mut attempt, now)?;
+                    self.sell(holding, strategy, (asked, qty), &mut attempt, now)?;
                     attempt.why = "under_way";
                     attempt.again_at = now.saturating_add(AGAIN_NS);
                     placed += 1;
                 }
             }
-            self.flattening.attempts.insert(holding, attempt);
+            self.flattening.attempts.insert((holding, asked), attempt);
         }
         Ok(placed)
     }
 
-    /// What a kill of level 3 has left so far.
+    /// What kills of level 3 and breaches have left so far: each position once, whoever asked for its sale.
     pub fn not_flat(&self) -> impl Iterator<Item = NotFlat> {
-        let left = self.flattening.attempts.iter();
-        left.filter_map(|(&(account, mode, instrument), attempt)| {
+        let mut left: BTreeMap<Holding, Attempt> = BTreeMap::new();
+        for ((holding, _), attempt) in &self.flattening.attempts {
+            let known = left.entry(*holding).or_insert(*attempt);
+            if attempt.left > known.left {
+                *known = *attempt;
+            }
+        }
+        left.into_iter().filter_map(|((account, mode, instrument), attempt)| {
             let tally = self.state.tally(&Owner::Account(account), mode, instrument)?;
             let quantity = tally.position()?.min(attempt.left);
             (quantity > Amount::ZERO).then_some(NotFlat {
@@ -137,8 +143,9 @@ impl Engine {
         })
     }
 
-    /// Positions of the scope, each less what open orders sell already. A strategy's are what its own orders bought.
-    fn holdings(&self, scoped: &Scoped) -> Vec<(Holding, Amount)> {
+    /// Positions of the scope, each less what open orders sell already. A strategy's are what its own orders bought, as
+    /// far as its account still has it.
+    fn holdings(&self, scoped: &Scoped, only: Option<Mode>) -> Vec<(Holding, Amount)> {
         let owners: Vec<(Owner, AccountId)> = match scoped {
             Scoped::Strategy(name) => {
                 let strategy = self.state.strategy(name);
@@ -154,9 +161,11 @@ impl Engine {
         };
         let mut held = Vec::new();
         for (owner, account) in &owners {
-            for mode in Mode::ALL {
+            for mode in Mode::ALL.iter().filter(|mode| only.is_none_or(|only| only == **mode)) {
                 for (instrument, tally) in self.state.tallies(owner, *mode) {
-                    let rest = tally.worst_short().filter(|rest| *rest > Amount::ZERO);
+                    let whole = self.state.tally(&Owner::Account(*account), *mode, instrument);
+                    let rest = tally.worst_short().min(whole.and_then(Tally::worst_short));
+                    let rest = rest.filter(|rest| *rest > Amount::ZERO);
                     if let Some(rest) = rest.filter(|_| scoped.covers(*account, instrument)) {
                         held.push(((*account, *mode, instrument), rest));
                     }
@@ -170,6 +179,7 @@ impl Engine {
     fn sellable(
         &self,
         (account, mode, instrument): Holding,
+        strategy: Option<&str>,
         quantity: Amount,
         attempt: &Attempt,
         now: Nanos,
@@ -186,6 +196,7 @@ impl Engine {
         let scopes = [
             (KillScope::Global, ""),
             (KillScope::Account, &account.name),
+            (KillScope::Strategy, strategy.unwrap_or_default()),
             (KillScope::Symbol, &terms.symbol),
         ];
         let kills = scopes
@@ -220,7 +231,7 @@ impl Engine {
         &mut self,
         (account, mode, instrument): Holding,
         strategy: Option<&str>,
-        qty: Qty,
+        (asked, qty): (Seq, Qty),
         attempt: &mut Attempt,
         now: Nanos,
     ) -> Result<OrderId, Broken> {
@@ -229,7 +240,7 @@ impl Engine {
         // A client may have used the name, or an earlier start of ours: the next number is free some time.
         let key = loop {
             attempt.tries += 1;
-            let key = format!("flatten:{}:{name}:{symbol}:{}", attempt.kill, attempt.tries);
+            let key = format!("flatten:{asked}:{name}:{symbol}:{}", attempt.tries);
             if self.state.request(account, &key, now).is_none() {
                 break key;
             }

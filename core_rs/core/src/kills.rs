@@ -115,7 +115,7 @@ impl Engine {
         let Some(kill) = self.state.kill(scope, target) else {
             return Ok(());
         };
-        let (level, spares) = (kill.level, kill.lets_flatten());
+        let (level, spares, seq) = (kill.level, kill.lets_flatten(), kill.seq);
         self.stop_killed_strategies(scope, target, now)?;
         let scoped = self.state.scope_of(scope, target);
         self.kill_unsent(now, |order| scoped.holds(order) && !(spares && order.flattens()))?;
@@ -123,9 +123,53 @@ impl Engine {
             self.sweep_scope(&scoped, |_| true);
         }
         if level >= 3 {
-            self.flatten(scope, target, now)?;
+            let pursued = Pursued {
+                scope,
+                target: target.to_owned(),
+                only: None,
+                level,
+                seq,
+            };
+            self.flatten(&pursued, now)?;
         }
         Ok(())
+    }
+
+    /// What a breach whose action is FLATTEN does to orders: unsent ones end at once, working ones by the next ticks.
+    /// What is held is sold by the ticks.
+    pub(crate) fn end_orders_of(
+        &mut self,
+        scope: KillScope,
+        target: &str,
+        only: Option<Mode>,
+        now: Nanos,
+    ) -> Result<(), Broken> {
+        let scoped = self.state.scope_of(scope, target);
+        let in_mode = |order: &Order| only.is_none_or(|mode| order.terms.mode == mode);
+        self.kill_unsent(now, |order| scoped.holds(order) && in_mode(order) && !order.flattens())?;
+        self.sweep_scope(&scoped, in_mode);
+        Ok(())
+    }
+
+    /// Kills from level 2 on, and scopes that a breach flattens: what is to be canceled and, at level 3, sold.
+    fn pursued(&self) -> Vec<Pursued> {
+        let killed = self.state.kills().filter(|(_, _, kill)| kill.level >= 2);
+        let killed = killed.map(|(scope, target, kill)| Pursued {
+            scope,
+            target: target.to_owned(),
+            only: None,
+            level: kill.level,
+            seq: kill.seq,
+        });
+        let breached = self.state.trading_states().filter(|(.., standing)| standing.flatten);
+        let breached = breached.map(|(scope, target, mode, standing)| Pursued {
+            scope,
+            target: target.to_owned(),
+            only: Some(mode),
+            level: 3,
+            seq: standing.seq,
+        });
+        killed.chain(breached).collect()
     }
 
     /// The next ticks cancel the open orders of a scope that this holds for; those that flatten end by themselves.
@@ -139,30 +183,29 @@ impl Engine {
     }
 
     /// Once a second: working orders of killed scopes for which no cancel is under way are canceled again; what is
-    /// still held is sold, when something keeps a first order from doing it.
+    /// still held is sold, when something keeps a first order from doing it. Scopes that a breach flattens alike.
     pub(crate) fn pursue_kills(&mut self, now: Nanos) -> Result<(), Broken> {
-        let due: Vec<(KillScope, String, u8)> = self
-            .state
-            .kills()
-            .filter(|(_, _, kill)| kill.level >= 2)
-            .map(|(scope, target, kill)| (scope, target.to_owned(), kill.level))
-            .collect();
+        let due = self.pursued();
+        self.flattening.keep(&due);
         if due.is_empty() {
-            self.flattening.forget();
             return Ok(());
         }
         if now >= self.swept_at.saturating_add(SWEEP_NS) {
             self.swept_at = now;
-            for (scope, target, _) in &due {
+            for Pursued {
+                scope, target, only, ..
+            } in &due
+            {
                 let scoped = self.state.scope_of(*scope, target);
                 self.sweep_scope(&scoped, |order| {
-                    order.pending() != Pending::Cancel && !order.cancel_wanted
+                    let here = only.is_none_or(|mode| order.terms.mode == mode);
+                    here && order.pending() != Pending::Cancel && !order.cancel_wanted
                 });
             }
         }
         if self.flattening.is_due(now) {
-            for (scope, target, _) in due.iter().filter(|(_, _, level)| *level >= 3) {
-                self.flatten(*scope, target, now)?;
+            for pursued in due.iter().filter(|pursued| pursued.level >= 3) {
+                self.flatten(pursued, now)?;
             }
         }
         Ok(())
@@ -177,6 +220,14 @@ impl Engine {
             .collect();
         for (scope, target) in kills {
             self.enforce_kill(scope, &target, now)?;
+        }
+        for Pursued {
+            scope, target, only, ..
+        } in self.pursued()
+        {
+            if only.is_some() {
+                self.end_orders_of(scope, &target, only, now)?;
+            }
         }
         Ok(())
     }
@@ -278,6 +329,18 @@ pub(crate) fn check_target(scope: KillScope, target: &str) -> Result<(), Refusal
     matches
         .then_some(())
         .ok_or_else(|| invalid("target", "global takes none, every other scope needs one"))
+}
+
+/// A scope whose orders are canceled and, from level 3 on, whose positions are sold.
+#[derive(Debug, Clone)]
+pub(crate) struct Pursued {
+    pub scope: KillScope,
+    pub target: String,
+    /// In which mode; `None` is both.
+    pub only: Option<Mode>,
+    pub level: u8,
+    /// Record that asked for it.
+    pub seq: Seq,
 }
 
 /// The orders of a kill's scope.

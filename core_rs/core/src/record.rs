@@ -549,7 +549,8 @@ pub struct Fill {
     pub maker: bool,
     /// The venue's time of the trade.
     pub venue_ns: Nanos,
-    /// The fee in quote at the mark of that moment, when its asset is neither base nor quote; `None` when no mark told.
+    /// The fee in quote when its asset is neither base nor quote, at marks at most a minute old when the trade was
+    /// booked; `None` when no mark told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee_value: Option<Money>,
 }
@@ -700,6 +701,9 @@ pub struct TradingStateSet {
     pub by: String,
     /// Through what: `api`, `cli`, `limit`.
     pub source: String,
+    /// HALTED by a breach whose action is FLATTEN: what the scope holds is sold.
+    #[serde(default)]
+    pub flatten: bool,
 }
 
 /// A watched limit is breached: the TRADING_STATE_SET that follows says what comes of it.

@@ -22,6 +22,9 @@ pub struct Standing {
     pub seq: Seq,
     /// When.
     pub at: Nanos,
+    /// HALTED, and what the scope holds is sold until it is ACTIVE again.
+    #[serde(default)]
+    pub flatten: bool,
 }
 
 /// Those scopes; one that is ACTIVE is not there.
@@ -52,7 +55,16 @@ impl Standings {
     /// Its part of the state's hash.
     pub fn mix(&self, mix: Mix) -> Mix {
         self.iter().fold(mix, |mix, (scope, target, mode, standing)| {
-            let words = u64::from_le_bytes([scope as u8, mode as u8, standing.state as u8, 0, 0, 0, 0, 0]);
+            let words = u64::from_le_bytes([
+                scope as u8,
+                mode as u8,
+                standing.state as u8,
+                standing.flatten.into(),
+                0,
+                0,
+                0,
+                0,
+            ]);
             let mix = mix.word(words).text(target).word(standing.seq).int(standing.at);
             mix.text(&standing.reason).text(&standing.by).text(&standing.source)
         })
@@ -68,11 +80,20 @@ impl State {
             source: body.source.clone(),
             seq: self.last_seq,
             at: self.last_ts,
+            flatten: body.flatten,
         });
-        for mode in Mode::ALL {
-            if body.mode.is_none_or(|only| only == *mode) {
-                self.standings.put(body.scope, &body.target, *mode, standing.clone());
-            }
+        for mode in Mode::ALL
+            .iter()
+            .filter(|mode| body.mode.is_none_or(|only| only == **mode))
+        {
+            // Whoever halts a scope once more does not mean that what is being sold should stay.
+            let known = self.standing(body.scope, &body.target, *mode);
+            let goes_on = known.is_some_and(|known| known.flatten) && body.state == TradingState::Halted;
+            let standing = standing.clone().map(|standing| Standing {
+                flatten: standing.flatten || goes_on,
+                ..standing
+            });
+            self.standings.put(body.scope, &body.target, *mode, standing);
         }
     }
 

@@ -96,7 +96,7 @@ vocabulary!(
     /// Whether a scope may trade. The strictest of an order's scopes binds it; cancels always pass.
     TradingState { Active = 1 => "ACTIVE", ReduceOnly = 2 => "REDUCE_ONLY", Halted = 3 => "HALTED" });
 vocabulary!(
-    /// What the breach of a watched limit does. FLATTEN halts and cancels working orders.
+    /// What the breach of a watched limit does. FLATTEN halts, cancels working orders and sells what was bought.
     BreachAction { ReduceOnly = 1 => "REDUCE_ONLY", Halt = 2 => "HALT", Flatten = 3 => "FLATTEN" });
 vocabulary!(
     /// What a kill stops.

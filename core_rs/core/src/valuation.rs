@@ -7,12 +7,17 @@ use crate::engine::{Engine, Mark};
 use crate::exposure::Tally;
 use crate::limits::{LimitKind, LimitScope, Owner};
 use crate::number::{Amount, Money, Price, UNIT};
+use crate::record::Fill;
 use crate::risk::PAR;
 use crate::state::State;
 use crate::terms::{AccountId, InstrumentId, Mode, Nanos};
 
 /// The currency that limits of money are in.
 pub const REPORTING_CURRENCY: &str = "USDT";
+/// Oldest mark that a fee is valued at.
+const FEE_MARK_AGE_NS: Nanos = 60_000_000_000;
+/// A fee worth as much as this in quote (10⁻¹⁶) is not valued: trades must be counted whatever their fees are worth.
+const LARGEST_FEE: u128 = 1 << 100;
 /// Oldest mark that counts as fresh, unless MAX_PRICE_AGE says otherwise.
 pub const FRESH_NS: Nanos = 2_000_000_000;
 
@@ -105,15 +110,7 @@ impl Engine {
                 fresh: true,
             });
         }
-        let pair = |base: &str, quote: &str| {
-            let mut listed = self.state.instruments();
-            listed
-                .find(|listed| listed.base == base && listed.quote == quote)
-                .map(|listed| listed.instrument)
-        };
-        let (instrument, divides) = pair(asset, REPORTING_CURRENCY)
-            .map(|instrument| (instrument, false))
-            .or_else(|| pair(REPORTING_CURRENCY, asset).map(|instrument| (instrument, true)))?;
+        let (instrument, divides) = self.pair_with_reporting(asset)?;
         let mark = self.mark(mode, instrument)?;
         let value = if divides {
             divided(money, middle(mark))?
@@ -122,6 +119,47 @@ impl Engine {
         };
         let fresh = self.is_fresh(mark, instrument, now);
         Some(Judged { value, fresh })
+    }
+
+    /// The pair of an asset and the reporting currency, and whether it quotes the asset instead of being quoted for it.
+    fn pair_with_reporting(&self, asset: &str) -> Option<(InstrumentId, bool)> {
+        let pair = |base: &str, quote: &str| {
+            let mut listed = self.state.instruments();
+            listed
+                .find(|listed| listed.base == base && listed.quote == quote)
+                .map(|listed| listed.instrument)
+        };
+        let straight = pair(asset, REPORTING_CURRENCY).map(|instrument| (instrument, false));
+        straight.or_else(|| pair(REPORTING_CURRENCY, asset).map(|instrument| (instrument, true)))
+    }
+
+    /// What a trade's fee is worth in the quote of its instrument, when its asset is neither base nor quote: through the
+    /// reporting currency, at the middles of marks at most a minute old, rounded up. `None` when no such mark tells.
+    pub(crate) fn fee_in_quote(&self, mode: Mode, instrument: InstrumentId, fill: &Fill, now: Nanos) -> Option<Money> {
+        let listed = self.state.instrument(instrument)?;
+        let (quote, asset) = (listed.quote.as_str(), fill.fee_asset.as_str());
+        if asset == quote || asset == listed.base || fill.fee.is_zero() {
+            return None;
+        }
+        let price = |asset: &str| {
+            let (instrument, divides) = self.pair_with_reporting(asset)?;
+            let young = |mark: &&Mark| now.saturating_sub(mark.at) <= FEE_MARK_AGE_NS;
+            Some((middle(self.mark(mode, instrument).filter(young)?), divides))
+        };
+        // Of what is owed as a negative figure, the floor is against the client.
+        let mut owed = Money(fill.fee.0.checked_mul(-UNIT)?);
+        for (asset, gives) in [(asset, true), (quote, false)] {
+            if asset != REPORTING_CURRENCY {
+                let (price, divides) = price(asset)?;
+                owed = if divides == gives {
+                    divided(owed, price)?
+                } else {
+                    multiplied(owed, price)?
+                };
+            }
+        }
+        let value = Money(owed.0.checked_neg()?);
+        (value.0.unsigned_abs() < LARGEST_FEE).then_some(value)
     }
 
     /// What one of an instrument's quote is worth in the reporting currency, rounded up, by prices of any age: the ask of

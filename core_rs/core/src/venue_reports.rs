@@ -87,9 +87,12 @@ impl Engine {
                 _ => self.park(UNKNOWN_ORDER, report, now),
             };
         };
-        let Some(record) = record_of(order, what) else {
+        let Some(mut record) = record_of(order, what) else {
             return self.park_for(id, NUMERIC_RANGE, report, now);
         };
+        if let Record::Fill(fill) = &mut record {
+            fill.fee_value = self.fee_in_quote(mode, order.terms.instrument, fill, now);
+        }
         let Some(change) = change_of(&record) else {
             return Ok(());
         };
@@ -184,7 +187,7 @@ impl Engine {
 
     /// Books or closes the trades that waited for this order.
     pub(crate) fn book_late(&mut self, id: OrderId, now: Nanos) -> Result<(), Broken> {
-        for LateFill { mode, fill } in self.state.late_fills(id).to_vec() {
+        for LateFill { mode, mut fill } in self.state.late_fills(id).to_vec() {
             let code = match self.state.order(id).filter(|order| order.terms.mode == mode) {
                 None => UNKNOWN_ORDER,
                 Some(order) => match order.sighting(&fill) {
@@ -195,6 +198,7 @@ impl Engine {
                         ILLEGAL_EVENT
                     }
                     Sighting::New => {
+                        fill.fee_value = self.fee_in_quote(mode, order.terms.instrument, &fill, now);
                         self.commit(Record::Fill(fill), now)?;
                         continue;
                     }

@@ -230,8 +230,9 @@ impl Engine {
             BreachAction::ReduceOnly => TradingState::ReduceOnly,
             BreachAction::Halt | BreachAction::Flatten => TradingState::Halted,
         };
+        let flatten = action == BreachAction::Flatten;
         let standing = self.state.standing(kill_scope, &target, *mode);
-        if standing.is_some_and(|standing| standing.state >= state) {
+        if standing.is_some_and(|standing| standing.state >= state && standing.flatten >= flatten) {
             return Ok(());
         }
         let text = |figure| DecimalText::new(figure, kind.unit().places()).as_str().to_owned();
@@ -253,24 +254,13 @@ impl Engine {
             reason: kind.as_str().to_owned(),
             by: "ordergate".to_owned(),
             source: "limit".to_owned(),
+            flatten,
         };
         self.commit(Record::TradingStateSet(set), now)?;
-        if action == BreachAction::Flatten {
-            self.flatten_in(&scope.owner, *mode);
+        if flatten {
+            self.end_orders_of(kill_scope, &target, Some(*mode), now)?;
         }
         Ok(())
-    }
-
-    /// Cancels what an owner has working in a mode, by the next ticks.
-    pub(crate) fn flatten_in(&mut self, owner: &Owner, mode: Mode) {
-        let working = self.state.open_orders(mode).filter(|order| match owner {
-            Owner::Firm => true,
-            Owner::Account(account) => order.terms.account == *account,
-            Owner::Strategy(name) => order.terms.strategy_id.as_deref() == Some(name),
-            Owner::Key(key) => order.terms.key == *key,
-        });
-        let working: Vec<_> = working.map(|order| order.id).collect();
-        self.sweep.extend(working);
     }
 
     /// How far a worth, at fresh prices, is below the account's highest: for an order between two looks.

@@ -234,7 +234,7 @@ fn without_a_fresh_mark_a_limit_is_not_judged_unless_it_is_breached_anyway() {
 const FRESH: Nanos = crate::valuation::FRESH_NS;
 
 #[test]
-fn a_fall_from_the_peak_halts_and_cancels() {
+fn a_fall_from_the_peak_halts_cancels_and_sells() {
     let mut desk = Desk::open();
     desk.engine.set_breach_action(BreachAction::Flatten);
     desk.limit(Owner::Account(0), LimitKind::MaxDrawdown, UNIT / 10);
@@ -261,7 +261,7 @@ fn a_fall_from_the_peak_halts_and_cancels() {
     desk.mark(0, 1599, 1601);
     let told = desk.look(300);
     assert_eq!(told[..2], ["LIMIT_BREACHED", "TRADING_STATE_SET"]);
-    assert_eq!(told[2..], ["CANCEL_REQUESTED"]);
+    assert_eq!(told[2..], ["ORDER_ACCEPTED", "SUBMIT_STARTED", "CANCEL_REQUESTED"]);
     let standing = desk
         .engine
         .state()

@@ -39,6 +39,7 @@ fn states(world: &mut World, scope: KillScope, target: &str, mode: Option<Mode>,
         reason: words("test"),
         by: words("ann"),
         source: words("cli"),
+        flatten: false,
     };
     let done = world.engine.set_trading_state(set, world.now).unwrap();
     world.collect();

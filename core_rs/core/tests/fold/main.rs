@@ -4,9 +4,12 @@
 mod cells;
 mod clients;
 mod clock_steps;
+mod earlier;
 mod expected;
 mod explained;
 mod exposure;
+mod fees;
+mod flattened;
 mod golden;
 mod histories;
 mod kills;

@@ -1,9 +1,10 @@
 //! Ended orders leave memory; trades that come after wait, are booked once, and are never lost.
 
-use crate::support::{MS, World, cause, code, limit, replay};
+use crate::support::{MS, World, cause, code, fill, instrument, limit, replay};
+use ordergate_core::number::Money;
 use ordergate_core::order::Order;
 use ordergate_core::record::Record;
-use ordergate_core::report::OrderReport;
+use ordergate_core::report::{OrderReport, RawFill, Report};
 use ordergate_core::retention::{KEEP_ENDED, KEEP_ENDED_NS, LATE_FILLS_MAX, TOGETHER, facts_of};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{Mode, OrdStatus, OrderId, SessionId};
@@ -40,6 +41,36 @@ impl World {
     fn reload(&mut self, order: OrderId, facts: Option<&[u8]>) -> Result<(), String> {
         self.engine.reload(order, facts, self.now).unwrap()
     }
+}
+
+#[test]
+fn the_fee_of_a_late_trade_is_worth_what_it_is_when_the_trade_is_booked() {
+    let (mut world, live, order, facts) = left();
+    let listed = instrument("BNBUSDT", "BNB");
+    world.engine.set_instrument(listed, world.now).unwrap().unwrap();
+    let late = RawFill {
+        fee: "0.001",
+        fee_asset: "BNB",
+        ..fill("late")
+    };
+    world.report(live, order, OrderReport::Fill(late));
+    let price = Report::Price {
+        symbol: "BNBUSDT",
+        bid: "600",
+        ask: "602",
+        last: "601",
+        venue_ns: 1,
+    };
+    world.engine.report(live, &price, world.now).unwrap();
+    world.collect();
+    world.reload(order, Some(&facts)).unwrap();
+    let booked = world.collect().into_iter().find_map(|record| match record {
+        Record::Fill(fill) => Some(fill.fee_value),
+        _ => None,
+    });
+    assert_eq!(booked, Some(Some(Money(601 * 10_i128.pow(13)))), "0.601");
+    assert_eq!(world.engine.state().late_fill_count(), 0);
+    world.check();
 }
 
 #[test]

@@ -5,6 +5,5 @@ mod activity;
 mod basics;
 mod coverage;
 mod desk;
-mod interleaved;
 mod prices;
 mod sums;

@@ -2,6 +2,7 @@
 
 use crate::picture::{Picture, rendered};
 use crate::reference::{Model, SYMBOLS};
+use crate::sums;
 use crate::world::{Outcome, World};
 use ordergate_core::record::{Fill, Record};
 use ordergate_core::snapshot;
@@ -20,7 +21,7 @@ pub struct Moment<'a> {
 
 type Check = fn(&Moment<'_>) -> Result<(), String>;
 
-pub const INVARIANTS: [(&str, Check); 18] = [
+pub const INVARIANTS: [(&str, Check); 21] = [
     ("the model agrees", the_model_agrees),
     ("total = free + held", total_is_free_and_held),
     ("held = sum of the holds of open orders", held_is_the_sum_of_holds),
@@ -38,13 +39,16 @@ pub const INVARIANTS: [(&str, Check); 18] = [
     ("replay = live, as hash and as text", replay_is_live),
     ("restore(snapshot) = live", restored_is_live),
     ("one request key, one answer", keys_keep_their_answers),
-    ("open orders stay within the limit", open_orders_within_limit),
+    ("sums = sums over the model's orders and trades", sums::are_naive),
+    ("holds = the open worst cases", sums::holds_are_open_worst_cases),
+    ("a doubt keeps its hold", sums::doubts_keep_their_holds),
+    ("an accepted order keeps every limit", sums::accepted_orders_keep_limits),
     ("an accepted order is covered", accepted_orders_are_covered),
     ("PAPER and LIVE never mix", modes_never_mix),
     ("an order is sent once, by the newest session", orders_are_sent_once),
 ];
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: impl std::fmt::Debug, is: &T, should: &T) -> Result<(), String> {
+pub fn equal<T: PartialEq + std::fmt::Debug>(what: impl std::fmt::Debug, is: &T, should: &T) -> Result<(), String> {
     if is == should {
         Ok(())
     } else {
@@ -52,12 +56,12 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: impl std::fmt::Debug, is: &T, sho
     }
 }
 
-fn ensure(holds: bool, what: impl std::fmt::Debug) -> Result<(), String> {
+pub fn ensure(holds: bool, what: impl std::fmt::Debug) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{what:?}")) }
 }
 
 impl Moment<'_> {
-    fn model(&self) -> &Model {
+    pub fn model(&self) -> &Model {
         &self.world.model
     }
 
@@ -264,24 +268,6 @@ fn keys_keep_their_answers(moment: &Moment<'_>) -> Result<(), String> {
         equal(key, &Some(&stored), &moment.world.answers.get(order))?;
     }
     Ok(())
-}
-
-fn open_orders_within_limit(moment: &Moment<'_>) -> Result<(), String> {
-    let Outcome::Accepted(id) = moment.outcome else {
-        return Ok(());
-    };
-    let order = &moment.after.orders[&id];
-    let mine = |other: &&crate::picture::Seen| (other.account, other.mode) == (order.account, order.mode);
-    let open = moment
-        .after
-        .orders
-        .values()
-        .filter(mine)
-        .filter(|other| other.is_open())
-        .count() as u32;
-    let most = moment.model().limits(order.account).open.unwrap_or(u32::MAX);
-    equal("count", &moment.after.open[&(order.account, order.mode)], &open)?;
-    ensure(open <= most, (open, most))
 }
 
 fn accepted_orders_are_covered(moment: &Moment<'_>) -> Result<(), String> {

@@ -6,27 +6,74 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod fills_win;
+mod interleavings;
 mod invariants;
 mod limiting;
 mod orders;
 mod picture;
 mod reference;
 mod steps;
+mod sums;
 mod words;
 mod world;
 
 use invariants::{INVARIANTS, Moment};
+use ordergate_core::terms::Mode;
+use orders::Event;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::collections::BTreeSet;
 use steps::{Step, step};
-use world::World;
+use world::{Outcome, World};
 
 /// Enough for every day; a long run asks for more.
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     asked.unwrap_or(128)
+}
+
+/// One thing happens, and every invariant is looked at; how it ended, and which statuses changed.
+fn watched(
+    world: &mut World,
+    what: &dyn std::fmt::Debug,
+    act: impl FnOnce(&mut World) -> Outcome,
+) -> (Outcome, BTreeSet<String>) {
+    let (before, was) = (
+        world.picture(world.state()),
+        (world.state().digest(), world.state().last_seq()),
+    );
+    let outcome = act(world);
+    world.collect();
+    let after = world.picture(world.state());
+    let moment = Moment {
+        world,
+        outcome,
+        before: &before,
+        after: &after,
+        was,
+    };
+    for (name, check) in INVARIANTS {
+        if let Err(why) = check(&moment) {
+            panic!("{what:?} breaks \"{name}\": {why}");
+        }
+    }
+    let changes = moment.changes_of_status().collect();
+    (moment.outcome, changes)
+}
+
+/// Every order ends: nothing is held any more.
+fn drain(world: &mut World) {
+    for mode in Mode::ALL {
+        watched(world, &mode, |world| world.go(&Step::Connect { mode: *mode }));
+    }
+    let open = world.model.orders.values().filter(|order| order.is_open());
+    let open: Vec<_> = open.map(|order| (order.id, order.mode)).collect();
+    for (id, mode) in open {
+        let session = world.model.sessions[&mode];
+        watched(world, &id, |world| world.report(session, id, &Event::Canceled("END")));
+    }
+    sums::are_empty(world).unwrap();
 }
 
 /// Tells a world the whole history; what it came past on the way.
@@ -37,28 +84,11 @@ fn tell(steps: &[Step]) -> BTreeSet<String> {
         if let Step::Crash { lose } = step {
             world.die(*lose);
         }
-        let (before, was) = (
-            world.picture(world.state()),
-            (world.state().digest(), world.state().last_seq()),
-        );
-        let outcome = world.go(step);
-        world.collect();
-        let after = world.picture(world.state());
-        let moment = Moment {
-            world: &world,
-            outcome,
-            before: &before,
-            after: &after,
-            was,
-        };
-        for (name, check) in INVARIANTS {
-            if let Err(why) = check(&moment) {
-                panic!("step {number} {step:?} breaks \"{name}\": {why}");
-            }
-        }
-        passed.extend(moment.changes_of_status());
+        let (_, changes) = watched(&mut world, &(number, step), |world| world.go(step));
+        passed.extend(changes);
     }
     passed.append(&mut world.said);
+    drain(&mut world);
     passed
 }
 
@@ -73,12 +103,13 @@ proptest! {
 
 /// What a thousand random steps must come past, or the histories prove little.
 #[rustfmt::skip]
-const SIGHTS: [&str; 47] = [
+const SIGHTS: [&str; 53] = [
     "accepted", "repeat",
     "invalid_field", "idempotency_key_missing", "idempotency_key_reused", "request_in_progress", "unknown_symbol",
     "symbol_not_trading", "invalid_price", "invalid_quantity", "invalid_notional", "client_order_id_in_use", "killed",
     "kill_switch_stale", "journal_full", "venue_unavailable", "strategy_not_running", "not_found", "already_filled", "already_ended",
     "NO_REFERENCE_PRICE", "MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "MAX_OPEN_ORDERS", "INSUFFICIENT_BALANCE",
+    "MAX_OPEN_NOTIONAL", "MAX_LONG_POSITION", "MAX_SHORT_POSITION", "MAX_DAILY_ORDERS", "MAX_DUPLICATES_1S", "NEW_ORDER_RATE",
     "PENDING_NEW > SUBMITTED", "PENDING_NEW > CANCELED", "PENDING_NEW > REJECTED", "SUBMITTED > NEW", "SUBMITTED > IN_DOUBT",
     "SUBMITTED > REJECTED", "SUBMITTED > PENDING_CANCEL", "NEW > REJECTED", "NEW > PENDING_CANCEL", "IN_DOUBT > NEW",
     "IN_DOUBT > PENDING_CANCEL", "IN_DOUBT > REJECTED", "PARTIALLY_FILLED > FILLED", "PENDING_CANCEL > CANCELED",

@@ -118,6 +118,15 @@ pub struct Order {
     pub late_fill: bool,
     /// Sold by the gateway itself for a kill of level 3.
     pub flattens: bool,
+    /// The price on the other side when it was decided.
+    pub met: Option<i128>,
+    /// Quantity and price that make it equal to others; a restart knows only those that it has now.
+    pub asked: (i128, Option<i128>),
+    /// When it was decided, and on which UTC day.
+    pub received: Nanos,
+    pub day: Option<i64>,
+    /// A check failed.
+    pub denied: bool,
 }
 
 /// `a × b`, both scaled by 10⁸, rounded up to 8 decimals.
@@ -187,6 +196,25 @@ impl Order {
             (true, true, false) => product_up(self.price.unwrap(), leaves),
             (true, true, true) => (self.entry_hold - self.quote()).max(0),
         }
+    }
+
+    /// Its part of a position, with fees taken in base.
+    pub fn position(&self, base: &str) -> i128 {
+        let fees = self.trades.values().filter(|trade| trade.fee_asset == base);
+        let sign = if self.buy { 1 } else { -1 };
+        sign * self.traded() - fees.map(|trade| trade.fee).sum::<i128>()
+    }
+
+    pub fn leaves(&self) -> i128 {
+        if self.is_open() { self.qty - self.traded() } else { 0 }
+    }
+
+    /// What the rest may be worth in quote.
+    pub fn open_notional(&self) -> i128 {
+        if self.buy {
+            return self.hold();
+        }
+        product_up(self.price.or(self.met).unwrap_or(0), self.leaves())
     }
 
     /// A report arrives. Whatever it says, it answers the send; what it says counts as far as it can be true.

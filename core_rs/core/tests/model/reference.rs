@@ -1,5 +1,6 @@
 //! The reference model of the engine: plain maps, sums added up anew each time they are asked for.
 
+use crate::limiting::{Limits, Rate, Whose};
 use crate::orders::{End, Event, Order, UNIT, product_up};
 use ordergate_core::terms::{KillScope, Mode, Nanos, OrderId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,17 +48,6 @@ pub enum Answer {
     Denied(Vec<&'static str>),
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
-    pub qty: Option<i128>,
-    pub notional: Option<i128>,
-    pub open: Option<u32>,
-}
-
-fn strictest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-    one.into_iter().chain(other).min()
-}
-
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub now: Nanos,
@@ -68,8 +58,9 @@ pub struct Model {
     pub deposits: BTreeMap<(u32, Mode, String), i128>,
     /// What was asked under a key, when, and the order that answers it.
     pub requests: BTreeMap<(u32, String), (Request, Nanos, OrderId)>,
-    pub firm_limits: Limits,
-    pub limits: [Limits; 2],
+    pub limits: Limits,
+    /// The UTC day that is counted.
+    pub day: Option<i64>,
     pub halted: [bool; 2],
     /// The one strategy, of the first account, may place orders.
     pub running: bool,
@@ -78,6 +69,8 @@ pub struct Model {
     pub sessions: BTreeMap<Mode, SessionId>,
     pub read_at: Option<Nanos>,
     pub journal_is_full: bool,
+    /// Rates of new orders.
+    pub rates: BTreeMap<Whose, Rate>,
     /// Bid, ask, and when they came.
     pub prices: BTreeMap<(Mode, usize), (i128, i128, Nanos)>,
     pub sweep: BTreeSet<OrderId>,
@@ -120,16 +113,7 @@ impl Model {
         self.book(account, mode).filter(|order| order.is_open()).count() as u32
     }
 
-    pub fn limits(&self, account: u32) -> Limits {
-        let (firm, own) = (self.firm_limits, self.limits[account as usize]);
-        Limits {
-            qty: strictest(firm.qty, own.qty),
-            notional: strictest(firm.notional, own.notional),
-            open: None,
-        }
-    }
-
-    fn book(&self, account: u32, mode: Mode) -> impl Iterator<Item = &Order> {
+    pub fn book(&self, account: u32, mode: Mode) -> impl Iterator<Item = &Order> {
         self.orders
             .values()
             .filter(move |order| (order.account, order.mode) == (account, mode))
@@ -144,6 +128,9 @@ impl Model {
                 let failed = self.failed_checks(account, request, hold);
                 let key = (account, key.unwrap_or_default().to_owned());
                 self.requests.insert(key, (request.clone(), self.now, id));
+                if failed.is_empty() {
+                    self.take_rates(account, request);
+                }
                 self.enter(account, request, id, hold.unwrap_or(0), failed.first().copied());
                 self.send(request.mode);
                 if failed.is_empty() {
@@ -242,7 +229,7 @@ impl Model {
     }
 
     /// Quote at worst; `None` when a MARKET order meets no fresh price.
-    fn worst_notional(&self, request: &Request) -> Option<i128> {
+    pub fn worst_notional(&self, request: &Request) -> Option<i128> {
         match request.price {
             Some(price) => Some(product_up(price, request.qty)),
             None => {
@@ -260,62 +247,6 @@ impl Model {
         } else {
             Some(request.qty)
         }
-    }
-
-    fn failed_checks(&self, account: u32, request: &Request, hold: Option<i128>) -> Vec<&'static str> {
-        let limits = self.limits(account);
-        let notional = self.worst_notional(request);
-        let asset = if request.buy {
-            "USDT"
-        } else {
-            SYMBOLS[request.instrument].1
-        };
-        let free = self.total(account, request.mode, asset) - self.held(account, request.mode, asset);
-        let open = self.open_count(account, request.mode) + 1;
-        let everywhere = self.open_count(0, request.mode) + self.open_count(1, request.mode) + 1;
-        let own = self.limits[account as usize].open;
-        let checks = [
-            ("NO_REFERENCE_PRICE", notional.is_none()),
-            ("MAX_ORDER_QTY", limits.qty.is_some_and(|most| request.qty > most)),
-            (
-                "MAX_ORDER_NOTIONAL",
-                limits
-                    .notional
-                    .zip(notional)
-                    .is_some_and(|(most, notional)| notional > most),
-            ),
-            // The firm's binds the sum of all accounts, the account's its own: both are told.
-            (
-                "MAX_OPEN_ORDERS",
-                self.firm_limits.open.is_some_and(|most| everywhere > most),
-            ),
-            ("MAX_OPEN_ORDERS", own.is_some_and(|most| open > most)),
-            ("INSUFFICIENT_BALANCE", hold.is_some_and(|hold| hold > free)),
-            ("SELF_TRADE", notional.is_some() && self.meets_its_own(account, request)),
-        ];
-        checks
-            .into_iter()
-            .filter_map(|(code, failed)| failed.then_some(code))
-            .collect()
-    }
-
-    /// Whether the order could trade with an open one of the same account.
-    fn meets_its_own(&self, account: u32, request: &Request) -> bool {
-        let here = |order: &&Order| {
-            (order.account, order.mode, order.instrument) == (account, request.mode, request.instrument)
-                && order.buy != request.buy
-                && order.is_open()
-        };
-        // The model's LIMIT orders are all GTC: they may rest, MARKET orders only take.
-        self.orders
-            .values()
-            .filter(here)
-            .filter(|other| request.price.is_some() || other.price.is_some())
-            .any(|other| match (request.price, other.price) {
-                (Some(mine), Some(theirs)) if request.buy => mine >= theirs,
-                (Some(mine), Some(theirs)) => mine <= theirs,
-                _ => true,
-            })
     }
 
     fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
@@ -344,6 +275,11 @@ impl Model {
             cancel_wanted: false,
             late_fill: false,
             flattens: false,
+            met: self.reference(request).map(|(price, _)| price),
+            asked: (request.qty, request.price),
+            received: self.now,
+            day: self.day,
+            denied: failed.is_some(),
         };
         self.orders.insert(id, order);
     }
@@ -402,6 +338,7 @@ impl Model {
     }
 
     pub fn tick(&mut self) {
+        self.day = self.day.max(Some(self.now.div_euclid(DAY)));
         for mode in [Mode::Paper, Mode::Live] {
             let now = self.now;
             let late = |order: &&mut Order| order.mode == mode && order.is_unsent() && order.deadline <= now;
@@ -554,6 +491,10 @@ impl Model {
         self.sessions.clear();
         self.prices.clear();
         self.sweep.clear();
+        self.rates.clear();
+        for order in self.orders.values_mut() {
+            order.asked = (order.qty, order.price);
+        }
         self.swept_at = 0;
         (self.read_at, self.journal_is_full) = (None, false);
     }

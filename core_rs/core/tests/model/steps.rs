@@ -1,7 +1,9 @@
 //! The steps that histories are made of: clients, venues, operators, time, and crashes.
 
+use crate::limiting::{EVERYBODY, Whose};
 use crate::orders::{Event, Trade, UNIT, VENUE_ID};
 use crate::reference::Request;
+use ordergate_core::limits::LimitKind;
 use ordergate_core::terms::{KillScope, Mode};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -76,10 +78,9 @@ pub enum Step {
         scope: u8,
     },
     Limit {
-        account: Option<u32>,
-        qty: Option<i128>,
-        notional: Option<i128>,
-        open: Option<u32>,
+        whose: Whose,
+        kind: LimitKind,
+        value: Option<i128>,
     },
     /// The strategy is started or stopped.
     Strategy {
@@ -214,12 +215,32 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Limits that now and then refuse, and are taken away as often as set.
+pub fn limit() -> impl Strategy<Value = Step> {
+    let (units, counts) = (|range: std::ops::Range<i128>| (range, UNIT), |range| (range, 1));
+    let kinds = [
+        (LimitKind::MaxOrderQty, units(1..60)),
+        (LimitKind::MaxOrderNotional, units(1..3_000)),
+        (LimitKind::MaxOpenOrders, counts(0..8)),
+        (LimitKind::MaxOpenNotional, units(200..6_000)),
+        (LimitKind::MaxLongPosition, units(5..120)),
+        (LimitKind::MaxShortPosition, units(5..120)),
+        (LimitKind::MaxDailyOrders, counts(1..12)),
+        (LimitKind::DuplicatesInSecond, counts(0..3)),
+        (LimitKind::NewOrderRate, counts(1..5)),
+    ];
+    let value = select(kinds.to_vec()).prop_flat_map(|(kind, (range, unit))| {
+        let value = proptest::option::of(range.prop_map(move |value| value * unit));
+        value.prop_map(move |value| (kind, value))
+    });
+    (select(&EVERYBODY[..]), value).prop_map(|(whose, (kind, value))| Step::Limit { whose, kind, value })
+}
+
 pub fn step() -> impl Strategy<Value = Step> {
     let key = proptest::option::weighted(0.98, 0..30_u8);
     let spelling = select(&[Spelling::Numbers, Spelling::Strings, Spelling::TrailingZeros][..]);
     let speaker = prop_oneof![12 => Just(Speaker::Own), 1 => Just(Speaker::Other), 1 => Just(Speaker::Stale)];
     let account = 0..2_u32;
-    let some = |strategy: std::ops::Range<i128>| proptest::option::of(strategy.prop_map(|units| units * UNIT));
     prop_oneof![
         24 => (account.clone(), key, request(), spelling.clone())
             .prop_map(|(account, key, request, spelling)| Step::Submit { account, key, request, spelling }),
@@ -237,8 +258,7 @@ pub fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(ms, read)| Step::Wait { ms, read }),
         1 => (0..4_u8, 0..4_u8).prop_map(|(scope, level)| Step::Kill { scope, level }),
         3 => (0..4_u8).prop_map(|scope| Step::Unkill { scope }),
-        1 => (proptest::option::of(account.clone()), some(1..60), some(1..3_000), proptest::option::of(0..8_u32))
-            .prop_map(|(account, qty, notional, open)| Step::Limit { account, qty, notional, open }),
+        4 => limit(),
         3 => proptest::bool::weighted(0.8).prop_map(|run| Step::Strategy { run }),
         1 => (0..2_usize, proptest::bool::weighted(0.3))
             .prop_map(|(instrument, halted)| Step::Halt { instrument, halted }),

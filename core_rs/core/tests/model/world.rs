@@ -7,7 +7,6 @@ use crate::reference::*;
 use crate::steps::{Speaker, Spelling, Step, scope_of};
 use crate::words::{self, Figures, text};
 use ordergate_core::engine::{Caller, Emitted, Engine, NewKey, Submitted};
-use ordergate_core::limits::LimitKind;
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{InstrumentSet, KillOff, KillOn, MarketFilters, Record};
 use ordergate_core::report::Report;
@@ -348,7 +347,7 @@ impl World {
         }
     }
 
-    fn report(&mut self, session: SessionId, order: OrderId, event: &Event) -> Outcome {
+    pub fn report(&mut self, session: SessionId, order: OrderId, event: &Event) -> Outcome {
         let now = self.model.now;
         let figures = Figures::of(event);
         let said = Report::Order(order, words::report(event, &figures));
@@ -472,21 +471,7 @@ impl World {
                 self.both(|engine| engine.kill_off(off.clone(), now).unwrap().unwrap());
                 self.model.kills.remove(&(scope, target.to_owned()));
             }
-            Step::Limit {
-                account,
-                qty,
-                notional,
-                open,
-            } => {
-                let open = open.map(i128::from);
-                for (kind, value) in [
-                    (LimitKind::MaxOrderQty, *qty),
-                    (LimitKind::MaxOrderNotional, *notional),
-                    (LimitKind::MaxOpenOrders, open),
-                ] {
-                    self.limit(*account, kind, value);
-                }
-            }
+            Step::Limit { whose, kind, value } => self.limit(*whose, *kind, *value),
             Step::Strategy { run } => {
                 let (by, source, why) = ("ann", "cli", "test");
                 let turned = self.both(|engine| {
@@ -548,6 +533,12 @@ fn failed_in(body: &str) -> Vec<&'static str> {
         "MAX_OPEN_ORDERS",
         "INSUFFICIENT_BALANCE",
         "SELF_TRADE",
+        "MAX_OPEN_NOTIONAL",
+        "MAX_LONG_POSITION",
+        "MAX_SHORT_POSITION",
+        "MAX_DAILY_ORDERS",
+        "MAX_DUPLICATES_1S",
+        "NEW_ORDER_RATE",
     ];
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let failed = body["checks"].as_array().unwrap().iter();

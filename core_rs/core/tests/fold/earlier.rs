@@ -1,0 +1,32 @@
+//! Bodies that grew: what earlier releases wrote is read with today's defaults.
+
+use crate::golden::unhex;
+use ordergate_core::record::{MarketFilters, Record};
+
+/// Bodies with fewer fields, each as a release wrote it.
+const EARLIER: &str = include_str!("../golden/earlier.txt");
+
+#[test]
+fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
+    for line in EARLIER.lines() {
+        let [kind, version, name, body] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let record = Record::decode(kind.parse().unwrap(), version.parse().unwrap(), &unhex(body)).unwrap();
+        assert_eq!(record.name(), name);
+        match record {
+            Record::KeyCreated(key) => assert!(key.symbols.is_empty() && key.ip_allow.is_empty()),
+            Record::InstrumentSet(body) => assert_eq!(body.market, MarketFilters::default()),
+            Record::OrderAccepted(body) => {
+                assert_eq!((body.decision.inputs, body.decision.override_id), (None, None));
+            }
+            Record::OrderDenied(body) => {
+                assert_eq!(body.decision.override_id, None);
+                assert!(body.decision.failed.iter().all(|failed| failed.scope.is_empty()));
+            }
+            Record::TradingStateSet(body) => assert!(!body.flatten),
+            Record::Fill(body) => assert_eq!(body.fee_value, None),
+            other => panic!("{other:?} has not changed"),
+        }
+    }
+}
