@@ -8,9 +8,10 @@ from __future__ import annotations  # `Answer` exists in the stub only
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -40,7 +41,7 @@ def gateway(tmp_path: Path) -> Iterator[_core.Gateway]:
     engine.close()
 
 
-def requests(price: str) -> list[Request]:
+def requests(price: str, more: bytes = b"") -> list[Request]:
     """A batch of requests, each with a key, a request id and a body of its own."""
     return [
         (
@@ -48,7 +49,7 @@ def requests(price: str) -> list[Request]:
             f"key-{number:012}",
             f"request-{number}",
             b'{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":0.001,"price":%s,"mode":"PAPER",'
-            b'"clientOrderId":"c%d"}' % (price.encode(), number),
+            b'"clientOrderId":"c%d"%s}' % (price.encode(), number, more),
         )
         for number in itertools.islice(NUMBERS, BATCH)
     ]
@@ -67,8 +68,16 @@ def wait_until_durable(gateway: _core.Gateway, answers: list[_core.Answer | _cor
         gateway.drain()
 
 
+def nothing(gateway: _core.Gateway) -> None:
+    """Between rounds nothing has to be told."""
+
+
 def measure(
-    benchmark: BenchmarkFixture, gateway: _core.Gateway, batches: Iterator[list[Request]], expected: int
+    benchmark: BenchmarkFixture,
+    gateway: _core.Gateway,
+    batches: Iterator[list[Request]],
+    expected: int,
+    between: Callable[[_core.Gateway], None] = nothing,
 ) -> None:
     """Runs the rounds; fails when any answer is not the expected one."""
     answers: list[_core.Answer | _core.Refusal] = []
@@ -76,6 +85,7 @@ def measure(
     def prepare() -> tuple[tuple[_core.Gateway, list[Request]], dict[str, object]]:
         wait_until_durable(gateway, answers)
         gateway.kill_reading()
+        between(gateway)
         return (gateway, next(batches)), {}
 
     def run(engine: _core.Gateway, batch: list[Request]) -> None:
@@ -89,6 +99,37 @@ def measure(
 
 def test_new_orders(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:
     measure(benchmark, gateway, iter(lambda: requests("39000"), None), 201)
+
+
+LOOSE = {
+    "base": "100000000",
+    "reportingCurrency": "100000000",
+    "ratio": "0.5",
+    "count": "1000000",
+    "milliseconds": "60000",
+}
+"""Unit of a limit -> a value that nothing here reaches."""
+
+
+def test_new_orders_under_every_limit(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:
+    """Every kind of limit, set for the firm, the account, a strategy and the key, with prices and depth."""
+    gateway.create_strategy("bench", "bench", "bench", "bench", "bench")
+    gateway.start_strategy("bench", "bench", "bench", "bench")
+    for scope, target in (("firm", ""), ("account", "bench"), ("strategy", "bench"), ("key", "0")):
+        for kind, unit, scopes, *_ in _core.LIMIT_KINDS:
+            if scope in scopes:
+                done = gateway.set_limit(scope, target, None, kind, LOOSE[unit], None, "bench", "bench")
+                assert isinstance(done, tuple), (kind, done)
+                if done[0] == "WAITING":
+                    assert isinstance(gateway.approve(done[1], "another"), int)
+    session, _ = gateway.open_session("paper", "PAPER", 1)
+
+    def tell_prices(gateway: _core.Gateway) -> None:
+        told = [("PRICE", "BTCUSDT", "39990", "40010", "40000", 0), ("DEPTH", "BTCUSDT", "1000", "1000", "100000")]
+        gateway.reports(session, msgspec.msgpack.encode(told))
+
+    strategy = b',"strategyId":"bench"'
+    measure(benchmark, gateway, iter(lambda: requests("39000", strategy), None), 201, tell_prices)
 
 
 def test_orders_that_a_limit_refuses(benchmark: BenchmarkFixture, gateway: _core.Gateway) -> None:

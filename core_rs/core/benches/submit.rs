@@ -12,6 +12,7 @@ use ordergate_core::limits::{LimitKind, LimitScope, Owner, Unit};
 use ordergate_core::number::{Amount, Price, Qty, UNIT};
 use ordergate_core::record::{InstrumentSet, MarketFilters};
 use ordergate_core::report::{Cause, OrderReport, Report};
+use ordergate_core::request::decode_new_order;
 use ordergate_core::state::State;
 use ordergate_core::terms::{Mode, OrderId, Scope, SessionId};
 use std::hint::black_box;
@@ -222,6 +223,16 @@ impl Desk {
     }
 }
 
+/// The part of a submission that decides: filters, trading state, rules, and every limit of four scopes.
+fn checks(criterion: &mut Criterion) {
+    let mut desk = Desk::open(1_000);
+    let (caller, _, body) = desk.batch(1).remove(0);
+    let order = decode_new_order(body.as_bytes()).unwrap();
+    criterion.bench_function("every check on one order", |bencher| {
+        bencher.iter(|| desk.engine.check(caller, black_box(&order), desk.now).unwrap().unwrap());
+    });
+}
+
 fn submit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("submit with every limit, open orders");
     group.sample_size(20).measurement_time(Duration::from_secs(3));
@@ -234,5 +245,5 @@ fn submit(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, submit);
+criterion_group!(benches, checks, submit);
 criterion_main!(benches);

@@ -86,6 +86,12 @@ impl State {
         self.sums.get(self.holder(owner)?, mode, instrument)
     }
 
+    /// The sums of a strategy in an instrument.
+    pub(crate) fn strategy_tally(&self, name: &str, mode: Mode, instrument: InstrumentId) -> Option<&Tally> {
+        let index = self.sums.strategy_named(name)?;
+        self.sums.get(Holder::Strategy(index), mode, instrument)
+    }
+
     /// The sums of an owner in every instrument where something was counted.
     pub fn tallies(&self, owner: &Owner, mode: Mode) -> impl Iterator<Item = (InstrumentId, &Tally)> {
         let holder = self.holder(owner);

@@ -8,7 +8,7 @@ use crate::record::CheckResult;
 use crate::refusal::{self, Refusal};
 use crate::render::{self, push_text};
 use crate::request::{self, NewOrder};
-use crate::risk::{self, Check, Kinds};
+use crate::risk::{self, Approved, Check, Kinds};
 use crate::terms::{Mode, Nanos, OrdType, Side, TimeInForce};
 
 impl Engine {
@@ -49,6 +49,24 @@ impl Engine {
             list(&mut out, &seen);
             out.push('}');
             out
+        }))
+    }
+
+    /// Everything that decides an order, without an answer: filters, trading state, rules, the whole ladder.
+    ///
+    /// # Errors
+    /// As [`Engine::preview`]; the failed checks are the inner error.
+    pub fn check(
+        &self,
+        caller: Caller,
+        order: &NewOrder,
+        now: Nanos,
+    ) -> Result<Result<Approved, Vec<CheckResult>>, Refusal> {
+        let account = self.state.account(caller.account);
+        let account = account.ok_or_else(|| Refusal::new(refusal::UNAUTHORIZED, "The account is not known."))?;
+        let instrument = self.check_before_risk(caller, account, order, now)?;
+        Ok(self.weigh(caller, account, instrument, order, now, |inputs, _| {
+            risk::check(order, inputs)
         }))
     }
 

@@ -2,7 +2,8 @@
 
 use crate::limits::LimitScope;
 use crate::terms::Nanos;
-use std::collections::BTreeMap;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
 
 const SECOND: i128 = 1_000_000_000;
 
@@ -59,7 +60,7 @@ impl Throttle {
 
 /// Rates that limits set, by their scope. There are no more of them than scopes with such a limit.
 #[derive(Debug, Clone, Default)]
-pub struct ScopedRates(BTreeMap<LimitScope, Throttle>);
+pub struct ScopedRates(HashMap<LimitScope, Throttle, FixedState>);
 
 impl ScopedRates {
     /// Places of the scope's rate that are taken now: one more must not be more than the rate.

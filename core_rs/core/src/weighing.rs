@@ -17,9 +17,9 @@ const DEPTH_MAX_AGE_NS: Nanos = 10_000_000_000;
 
 /// One owner's sums: in the order's symbol, and over the others where a limit looks at them.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sums {
+struct Sums<'a> {
     bit: u8,
-    tally: Option<Tally>,
+    tally: Option<&'a Tally>,
     others: Option<Totals>,
 }
 
@@ -38,11 +38,14 @@ impl Engine {
         let strategy = order.strategy_id.as_deref();
         // Owners come in this sequence: firm, account, strategy. Keys have no sums.
         let mut sums = [Sums::default(); 3];
-        for (scope, limits) in self.state.limit_sets(account.id, strategy, caller.key, id) {
+        let mut sets = [None; MAX_SCOPES];
+        let binding = self.state.limit_sets(account.id, strategy, caller.key, id);
+        sets.iter_mut().zip(binding).for_each(|(place, set)| *place = Some(set));
+        for (scope, limits) in sets.into_iter().flatten() {
             let Some(place) = place_of(&scope.owner) else { continue };
             if sums[place].bit == 0 {
                 sums[place].bit = scope.owner.bit();
-                sums[place].tally = self.state.tally(&scope.owner, mode, id).copied();
+                sums[place].tally = self.state.tally(&scope.owner, mode, id);
             }
             let reaches_others = scope.instrument.is_none() && limits.iter().any(|(kind, _)| needs_totals(kind));
             if reaches_others && sums[place].others.is_none() {
@@ -56,13 +59,12 @@ impl Engine {
             }
         }
         let mut bindings: [Option<Binding<'_>>; MAX_SCOPES] = [const { None }; MAX_SCOPES];
-        let sets = self.state.limit_sets(account.id, strategy, caller.key, id);
-        for (binding, (scope, limits)) in bindings.iter_mut().zip(sets) {
+        for (binding, (scope, limits)) in bindings.iter_mut().zip(sets.into_iter().flatten()) {
             let own = place_of(&scope.owner).map(|place| &sums[place]);
             *binding = Some(Binding {
                 scope,
                 limits,
-                tally: own.and_then(|own| own.tally.as_ref()),
+                tally: own.and_then(|own| own.tally),
                 others: own.and_then(|own| own.others.as_ref()),
                 rate_used: limits
                     .get(LimitKind::NewOrderRate)
@@ -83,7 +85,7 @@ impl Engine {
         let worth = equity.map(|equity| equity.value.to_amount_floor());
         let counts_equal = is_set(LimitKind::DuplicatesInSecond) || is_set(LimitKind::DuplicatesInTenSeconds);
         let own = self.state.tally(&Owner::Account(account.id), mode, id);
-        let mine = strategy.map(|name| self.state.tally(&Owner::Strategy(name.to_owned()), mode, id));
+        let mine = strategy.map(|name| self.state.strategy_tally(name, mode, id));
         let rests = order.time_in_force == TimeInForce::Gtc;
         let opposite = self.state.best_own_opposite(account.id, mode, id, order.side, rests);
         let inputs = Inputs {
@@ -248,7 +250,7 @@ const fn place_of(owner: &Owner) -> Option<usize> {
 
 /// What the decision record keeps of the sums.
 pub(crate) struct DecisionFigures<'a> {
-    sums: &'a [Sums],
+    sums: &'a [Sums<'a>],
 }
 
 impl DecisionFigures<'_> {
@@ -256,7 +258,7 @@ impl DecisionFigures<'_> {
     pub fn recorded(&self, inputs: &Inputs<'_>) -> Box<DecisionInputs> {
         let kept = self.sums.iter().filter(|sums| sums.bit != 0);
         let tallies = kept.map(|sums| {
-            let tally = sums.tally.unwrap_or_default();
+            let tally = sums.tally.copied().unwrap_or_default();
             TallyInputs {
                 owner: sums.bit,
                 position: tally.position().unwrap_or_default(),

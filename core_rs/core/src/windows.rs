@@ -12,6 +12,7 @@ use crate::request::NewOrder;
 use crate::state::{Broken, State};
 use crate::sums::StrategyIndex;
 use crate::terms::{AccountId, InstrumentId, Mode, Nanos, OrdType, OrderId, RejectedBy, Seq, Side};
+use foldhash::fast::FixedState;
 use std::collections::{HashMap, VecDeque};
 
 const SECOND_NS: Nanos = 1_000_000_000;
@@ -27,7 +28,7 @@ const REMEMBERED: usize = 1 << 20;
 struct Recent<K> {
     keep: Nanos,
     all: VecDeque<(Nanos, K)>,
-    times: HashMap<K, VecDeque<Nanos>>,
+    times: HashMap<K, VecDeque<Nanos>, FixedState>,
 }
 
 impl<K: Copy + Eq + std::hash::Hash> Recent<K> {
@@ -35,7 +36,7 @@ impl<K: Copy + Eq + std::hash::Hash> Recent<K> {
         Self {
             keep,
             all: VecDeque::new(),
-            times: HashMap::new(),
+            times: HashMap::with_hasher(FixedState::default()),
         }
     }
 
@@ -57,10 +58,13 @@ impl<K: Copy + Eq + std::hash::Hash> Recent<K> {
 
     /// Events about this within so many nanoseconds before `now`.
     fn count(&self, key: &K, within: Nanos, now: Nanos) -> u32 {
-        let Some(times) = self.times.get(key) else { return 0 };
-        let old = times.partition_point(|at| now.saturating_sub(*at) >= within);
-        (times.len() - old) as u32
+        self.times.get(key).map_or(0, |times| younger(times, within, now))
     }
+}
+
+fn younger(times: &VecDeque<Nanos>, than: Nanos, now: Nanos) -> u32 {
+    let old = times.partition_point(|at| now.saturating_sub(*at) >= than);
+    (times.len() - old) as u32
 }
 
 /// The windows.
@@ -169,8 +173,10 @@ impl Engine {
     ) -> (u32, u32) {
         let what = (order.mode, order.side, order.ord_type, order.qty, order.price);
         let hash = equality(account, instrument, what);
-        let within = |ns| self.duplicates(hash, ns, now);
-        (within(SECOND_NS), within(DUPLICATES_NS))
+        let equal = self.windows.orders.times.get(&hash);
+        equal.map_or((0, 0), |times| {
+            (younger(times, SECOND_NS, now), younger(times, DUPLICATES_NS, now))
+        })
     }
 
     /// Trades of a strategy on one side of an instrument within the last minute.

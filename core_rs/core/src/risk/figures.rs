@@ -147,6 +147,10 @@ impl<'a> Figures<'a> {
 /// The full product as its high and low half.
 const fn product(one: u128, other: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;
+    if (one | other) <= LOW {
+        // Nearly always: one multiplication instead of four.
+        return (0, one * other);
+    }
     let low = (one & LOW) * (other & LOW);
     let middle = (one >> 64) * (other & LOW) + (low >> 64);
     let crossed = (one & LOW) * (other >> 64) + (middle & LOW);
