@@ -260,11 +260,12 @@ def test_a_killed_server_applies_nothing_twice(own_postgres: PostgresServer) -> 
             killer = asyncio.get_running_loop().call_later(0.001 * round_, own_postgres.kill)
             try:
                 await outbox.run_once(dsn, portfolio)
-                killer.cancel()
                 if failures:
                     break
             except TROUBLE:
                 failures += 1
+            finally:
+                killer.cancel()
         if own_postgres.process is None:
             own_postgres.start()
         await outbox.run_once(dsn, portfolio)

@@ -112,6 +112,18 @@ def test_an_order_leaves_memory_is_shown_from_postgres_and_comes_back_for_a_trad
     stranger = gateway.past_order("Bearer nobody", found.facts, found.durable_ns)
     assert isinstance(stranger, _core.Refusal) and stranger.code == "not_found"
 
+    async def decided(account: str) -> bytes | None:
+        orders = PastOrders(dsn)
+        try:
+            return await orders.decision(order, account)
+        finally:
+            await orders.close()
+
+    decision = json.loads(asyncio.run(decided("desk")) or b"")
+    assert (decision["id"], decision["accepted"]) == (str(order), True)
+    assert decision["decision"]["tightest"]["code"] in {"MAX_ORDER_QTY", "MAX_ORDER_NOTIONAL", "MAX_OPEN_ORDERS"}
+    assert asyncio.run(decided("somebody")) is None
+
     told(gateway, session, fill(order, "2", "0.25"), fill(order, "2", "0.25"))
     (awaited,) = gateway.awaited_orders()
     assert awaited == (order, gateway.last_seq)

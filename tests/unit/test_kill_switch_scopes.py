@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ordergate.gateway.kill_file import KillFile
 from ordergate.gateway.kill_poller import KillPoller
 from ordergate.gateway.kill_scopes import key_of, scope_of
 from ordergate.gateway.kill_switch import SENTINEL
+from ordergate.gateway.redis_link import Poll, RedisLink
 from ordergate.venues import kill_reading
 from tests.unit import fake_core
 from tests.unit.http_parts import until
@@ -114,6 +116,34 @@ def test_our_own_scoped_kill_is_written_and_survives_an_emptied_database(valkey:
             await poller.activate("limit", "gateway", "limit", DESK, 2)
             assert await poller.clear("ann", "admin", DESK) == ""
             assert gateway.kill_state(*DESK) is None and b"$-1" in there(valkey, "GET", key_of(DESK))
+
+    run(story())
+
+
+def test_a_database_that_is_emptied_right_after_a_reading_opens_no_scope(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, armed = RedisLink.poll, []
+
+    async def poll(link: RedisLink, scoped: Sequence[str] = ()) -> Poll:
+        seen = await read(link, scoped)
+        if armed and scoped:
+            armed.pop()
+            there(valkey, "FLUSHDB")
+        return seen
+
+    monkeypatch.setattr(RedisLink, "poll", poll)
+
+    async def story() -> None:
+        valkey.ask("SET", SENTINEL, OURS)
+        async with polling(valkey.url) as (gateway, poller, _):
+            await until(lambda: gateway.readings > 0)
+            await poller.activate("limit", "gateway", "limit", DESK, 2)
+            await asyncio.sleep(1.2)  # from then on an absent key may be an operator's DEL
+            armed.append(True)
+            await until(lambda: not armed)
+            await until(lambda: b"limit" in there(valkey, "GET", key_of(DESK)))
+            assert gateway.kill_state(*DESK) is not None and "KILL_OFF" not in kinds(gateway)
 
     run(story())
 

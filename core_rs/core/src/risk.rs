@@ -22,6 +22,6 @@ pub(crate) use inputs::needs_totals;
 pub use inputs::{Binding, Inputs, JournalHealth, MAX_SCOPES, Market, Totals};
 pub use ladder::{Approved, Hold, MARKET_BUY_PERCENT, check, usage};
 pub use market::{REFERENCE_MAX_AGE_NS, reference_twice};
-pub use outcome::{Near, SOFT_PERCENT};
+pub use outcome::Near;
 pub use size::PAR;
 pub use table::Check;

@@ -39,7 +39,7 @@ pub(crate) struct Watch {
     /// What a breach does.
     pub action: BreachAction,
     /// Share of a limit, in percent, from which on people are warned.
-    warn_percent: u32,
+    pub warn_percent: u32,
 }
 
 impl Default for Watch {

@@ -114,6 +114,7 @@ impl Engine {
             },
             journal: self.journal_health,
             doubt_age_ns: needs_doubt.then(|| self.doubt_age(account, mode, id, now)).flatten(),
+            warn_percent: self.watch.warn_percent,
             excused: self.excused(order),
         };
         judge(&inputs, &DecisionFigures { sums: &sums })

@@ -49,6 +49,8 @@ class KillPoller:
         self._scoped = ScopedKeys(gateway, self._loop.time)
         self._values: dict[Scope, bytes | None] | None = None
         """Of the scoped keys, when this poll has read them."""
+        self._scoped_marked = False
+        """Our sentinel stood beside the scoped keys at this poll."""
         self._scan_at = float("-inf")
         self._outage = Outage(last_end=self._loop.time())
         self._waiting: list[asyncio.Future[None]] = []
@@ -191,7 +193,8 @@ class KillPoller:
             self._values = {scope: poll.scoped[key_of(scope)] for scope in scopes}
         found, install = read_key(poll.key), self._gateway.install.encode()
         sentinel = poll.sentinel
-        if poll.scoped_sentinel != install:
+        self._scoped_marked = poll.scoped_sentinel == install
+        if not self._scoped_marked:
             # What was there before is not there now: nothing that is absent was deleted by an operator.
             self._scoped.forget()
             sentinel = poll.scoped_sentinel or sentinel
@@ -266,9 +269,11 @@ class KillPoller:
         values, self._values = self._values, None
         if values is None or self._link is None:
             return True
-        outcome = self._scoped.judge(values)
+        outcome = self._scoped.judge(values, marked=self._scoped_marked)
         try:
-            await self._link.write_scoped_sentinel(self._gateway.install)
+            # Only where this reading missed it: a database that is emptied right now must be found without.
+            if not self._scoped_marked:
+                await self._link.write_scoped_sentinel(self._gateway.install)
             for scope, action, _ in outcome:
                 if action is Action.REWRITE:
                     await self._rewrite(self._link, scope)

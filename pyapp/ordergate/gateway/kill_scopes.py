@@ -102,8 +102,12 @@ class ScopedKeys:
                 self._tell(name, "names no scope (account, strategy or symbol)")
         return sorted(scopes)
 
-    def judge(self, values: Mapping[Scope, bytes | None]) -> list[tuple[Scope, Action, Found]]:
-        """What follows for each scope that was read; what only concerns the journal is done."""
+    def judge(self, values: Mapping[Scope, bytes | None], *, marked: bool) -> list[tuple[Scope, Action, Found]]:
+        """What follows for each scope that was read; what only concerns the journal is done.
+
+        `marked`: our sentinel stood beside the keys. A key seen without it is no proof that a later absence is a DEL:
+        the database may be emptied before the sentinel is written.
+        """
         kills, outcome = kills_of(self._gateway), []
         for scope, value in values.items():
             found, kill = read_key(value), kills.get(scope)
@@ -118,7 +122,7 @@ class ScopedKeys:
                     active_seen=scope in self._seen,
                 ),
             )
-            if found.key is Key.ACTIVE:
+            if found.key is Key.ACTIVE and marked:
                 self._seen.add(scope)
             if action is Action.KILL:
                 self._gateway.kill_on(*scope, found.level, found.reason, found.by, "redis")

@@ -117,7 +117,7 @@ def _paths() -> Json:
         "getDecision",
         "Why an order was accepted or rejected",
         {"200": ok("The figures that decided.", "Decision")},
-        (*READ, "answer_unreadable"),
+        (*READ, "answer_unreadable", "history_unavailable"),
         parameters=[order_id],
         tags=["risk"],
     )

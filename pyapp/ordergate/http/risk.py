@@ -5,10 +5,12 @@ from typing import Final
 from ordergate.http import problem
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, Request
-from ordergate.http.orders import READ_SECONDS_MAX, read, settle
+from ordergate.http.orders import JSON, READ_SECONDS_MAX, read, refuse, settle
 from ordergate.http.problem import Reply
+from ordergate.persistence.past_orders import HistoryUnavailable
 
 HEADROOM_PARAMETERS: Final = frozenset({"symbol"})
+_ELSEWHERE: Final = frozenset({"order_left", "answer_unreadable"})
 
 
 async def preview(deps: Deps, bodies: Bodies, request: Request) -> Reply:
@@ -40,4 +42,21 @@ async def decision(deps: Deps, bodies: Bodies, request: Request) -> Reply:
         if not await settle(deps, answer[1], READ_SECONDS_MAX):
             return problem.reply("flush_stalled", request.id)
         answer = deps.gateway.decision(authorization, request.segment, request.peer)
+    if not isinstance(answer, tuple) and answer.code in _ELSEWHERE:
+        return await _past_decision(deps, request)
     return await read(deps, request, answer)
+
+
+async def _past_decision(deps: Deps, request: Request) -> Reply:
+    """The decision on an order that has left memory or the journal, from the audit trail in Postgres."""
+    asker = deps.gateway.caller_of(request.headers.get("authorization"), "read", request.peer)
+    if not isinstance(asker, tuple):
+        return refuse(asker, request.id)
+    try:
+        found = await deps.past_orders.decision(int(request.segment), asker[0])
+    except HistoryUnavailable as unavailable:
+        why = f"The decision on order {request.segment} has left the journal: {unavailable}."
+        return problem.reply("history_unavailable", request.id, why)
+    if found is None:
+        return problem.reply("not_found", request.id)
+    return 200, [JSON, ("x-request-id", request.id), problem.NO_STORE], found

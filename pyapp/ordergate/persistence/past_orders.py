@@ -16,7 +16,14 @@ SELECT w.last_seq, o.id IS NOT NULL AS found, o.facts,
 FROM execution.watermark w LEFT JOIN execution.orders o ON o.id = $1
 WHERE w.shard = 0
 """
-
+_DECISION: Final = """
+SELECT w.last_seq,
+       CASE WHEN e.seq IS NOT NULL THEN
+       format('{"id":"%s","accepted":%s,"decidedAtNs":%s,"decision":%s}', e.seq, to_json(e.kind = 'ORDER_ACCEPTED'),
+              (extract(epoch FROM e.at) * 1000000)::bigint * 1000, e.payload -> 'decision') END AS told
+FROM execution.watermark w LEFT JOIN execution.order_events e ON e.seq = $1 AND e.account_id = $2
+WHERE w.shard = 0
+"""
 
 _UNREADABLE: Final[tuple[type[Exception], ...]] = (*TROUBLE, ValueError)  # ValueError: not even an address
 
@@ -66,6 +73,16 @@ class PastOrders:
         if row.facts is None:
             raise HistoryUnavailable("Postgres does not show the end of the order yet")
         return PastOrder(row.facts, row.durable_ns)
+
+    async def decision(self, order_id: int, account: str) -> bytes | None:
+        """JSON of the decision on an order of this account, from the audit trail; its time has microseconds.
+
+        None when there is no such order of the account. Raises HistoryUnavailable, also while Postgres is behind.
+        """
+        found = await self._in_turn(_DECISION, order_id, account)
+        if found is None or found["last_seq"] < order_id:
+            raise HistoryUnavailable("Postgres does not hold that part of the journal yet")
+        return None if found["told"] is None else str(found["told"]).encode()
 
     async def watermark(self) -> int:
         """How far Postgres holds the journal. Raises HistoryUnavailable."""

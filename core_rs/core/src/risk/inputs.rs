@@ -165,6 +165,8 @@ pub struct Inputs<'a> {
     pub journal: JournalHealth,
     /// How long the oldest order of the account in this instrument has been IN_DOUBT, in nanoseconds.
     pub doubt_age_ns: Option<Nanos>,
+    /// Share of a limit, in percent, from which on it warns.
+    pub warn_percent: u32,
     /// Limits that a signed override excuses for this order.
     pub excused: &'a [LimitKind],
 }

@@ -43,7 +43,7 @@ pub struct Approved {
     pub tightest: CheckResult,
     /// Limits that the order exceeds and that an override excuses.
     pub overridden: Kinds,
-    /// Limits of which the order uses [`crate::risk::SOFT_PERCENT`] or more.
+    /// Limits of which the order uses [`Inputs::warn_percent`] of the limit or more.
     pub warned: Kinds,
     /// The same with their scopes and figures.
     pub near: Vec<Near>,

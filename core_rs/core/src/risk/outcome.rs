@@ -6,9 +6,6 @@ use crate::risk::figures::{Figures, Kinds, Names};
 use crate::risk::inputs::Inputs;
 use crate::risk::table::Check;
 
-/// A limit of which an order uses this share, in percent, warns.
-pub const SOFT_PERCENT: u32 = 80;
-
 /// A limit that is nearly used up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Near {
@@ -26,6 +23,7 @@ pub struct Near {
 pub(super) struct Outcome<'a> {
     names: Names<'a>,
     excused: &'a [LimitKind],
+    warn_percent: u32,
     pub failed: Vec<CheckResult>,
     pub tightest: Option<Figures<'a>>,
     pub overridden: Kinds,
@@ -44,6 +42,7 @@ impl<'a> Outcome<'a> {
                 symbol: &inputs.instrument.symbol,
             },
             excused: inputs.excused,
+            warn_percent: inputs.warn_percent,
             failed: Vec::new(),
             tightest: None,
             overridden: Kinds::default(),
@@ -65,7 +64,7 @@ impl<'a> Outcome<'a> {
             return;
         }
         if let Check::Limit(kind) = figures.check
-            && figures.uses_percent(SOFT_PERCENT)
+            && figures.uses_percent(self.warn_percent)
         {
             self.warned.insert(kind);
             if let (Some(scope), Some(value)) = (figures.scope, figures.value) {

@@ -185,6 +185,7 @@ impl Desk {
             duplicates: self.duplicates,
             journal: self.journal,
             doubt_age_ns: self.doubt_age_ns,
+            warn_percent: 80,
             excused: &self.excused,
         })
     }
