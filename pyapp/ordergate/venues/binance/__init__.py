@@ -1,0 +1,1 @@
+"""The LIVE venue: what speaks to Binance Spot, and what makes its word ours."""
