@@ -9,8 +9,12 @@ import structlog
 
 from ordergate.venues import kill_reading, link
 from ordergate.venues.binance import inbound
+from ordergate.venues.binance.budget import Budget
+from ordergate.venues.binance.clock import Clock
+from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.doubt import Doubt, Margins
 from ordergate.venues.binance.inbound import Facts, Track
+from ordergate.venues.binance.rest import Rest
 from ordergate.venues.reports import Report
 
 VENUE: Final = "binance"
@@ -63,13 +67,15 @@ class AccountDesk:
     """One account's side: its connection, and what has been learnt over it."""
 
     account: str
-    rest: Any
-    """Typed by `rest.Rest`; any object with its methods serves a test."""
-    budget: Any
+    rest: Rest
+    credential: Credential
+    budget: Budget
     tracks: dict[int, Track] = field(default_factory=dict)
     busy: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     """The placement of an order that is under way."""
     doubts: dict[int, Doubt] = field(default_factory=dict)
+    orders: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(symbol, the exchange's order id) -> ours, as learnt in this session."""
     strangers: dict[tuple[str, str], asyncio.Future[int]] = field(default_factory=dict)
     """(symbol, the exchange's order id) of orders from outside that wait for their number here."""
     suspects: set[int] = field(default_factory=set)
@@ -107,7 +113,7 @@ class Desk:
     journal: Journal
     link: link.Link
     reading: kill_reading.KillReading
-    clock: Any
+    clock: Clock
     margins: Margins
     times: Times
     symbols: tuple[str, ...]
