@@ -73,6 +73,8 @@ class AccountDesk:
     tracks: dict[int, Track] = field(default_factory=dict)
     busy: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     """The placement of an order that is under way."""
+    canceling: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    """Its cancel."""
     doubts: dict[int, Doubt] = field(default_factory=dict)
     orders: dict[tuple[str, str], int] = field(default_factory=dict)
     """(symbol, the exchange's order id) -> ours, as learnt in this session."""

@@ -156,6 +156,13 @@ def _take_outcome(
             report(desk, ("UNKNOWN", order.order, outcome.reason, outcome.text))
 
 
+def start_cancel(desk: Desk, side: AccountDesk, order: int) -> None:
+    """Begins to cancel an order, unless that is under way."""
+    if order not in side.canceling:
+        side.canceling[order] = task = spawn(desk, cancel(desk, side, order))
+        task.add_done_callback(lambda _: side.canceling.pop(order, None))
+
+
 async def cancel(desk: Desk, side: AccountDesk, order: int) -> None:
     """Cancels an order until the outcome is known; also one in doubt, and whatever is killed."""
     placing = side.busy.get(order)
@@ -164,7 +171,7 @@ async def cancel(desk: Desk, side: AccountDesk, order: int) -> None:
     told_unknown, gone = False, 0
     while desk.link.open:
         facts = facts_of(desk, order)
-        if facts is None or side.tracks.get(order) and side.tracks[order].final:
+        if facts is None or not facts.open or (order in side.tracks and side.tracks[order].final):
             return
         named = {"orderId": facts.venue_order_id or ""} if facts.external else {}
         answer = await side.rest.cancel(
