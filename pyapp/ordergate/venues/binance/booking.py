@@ -21,6 +21,7 @@ from ordergate.venues.binance.desk import (
     wish,
 )
 from ordergate.venues.binance.dialect import Malformed, Seen, Trade
+from ordergate.venues.paper.fixed import decimal_text
 
 TRADES_PAGE: Final = 1_000
 TRADES_TRIES: Final = 5
@@ -108,10 +109,13 @@ def known(desk: Desk, side: AccountDesk, symbol: str, venue_order_id: str, clien
 async def take_any(
     desk: Desk, side: AccountDesk, seen: Seen, trades: Iterable[Trade] = (), *, asked: bool = False
 ) -> int | None:
-    """`take` for an order of anybody: one from outside is reported first. The order, if it has a number now."""
-    order = known(desk, side, seen.symbol, seen.venue_order_id, seen.client_id)
+    """`take` for an order of anybody: one from outside is reported first. The order, if it has a number now.
+
+    Raises Malformed, Unanswered.
+    """
+    order, trades = known(desk, side, seen.symbol, seen.venue_order_id, seen.client_id), list(trades)
     if order is None:
-        order = await _introduce(desk, side, seen, list(trades))
+        order = await _introduce(desk, side, seen, trades)
     if order is not None:
         take(desk, side, order, seen, trades, asked=asked)
     return order
@@ -125,14 +129,13 @@ async def _introduce(desk: Desk, side: AccountDesk, seen: Seen, trades: list[Tra
         if seen.symbol not in desk.symbols:
             return None
         waiting = side.strangers[key] = asyncio.get_running_loop().create_future()
-        told = sum(dialect.amount(trade.quantity) for trade in trades)
-        before = max(0, dialect.amount(seen.executed) - told)
+        before = await _traded_before(desk, side, seen, trades)
         log.warning("an order from outside", account=side.account, symbol=seen.symbol, venue_order_id=key[1])
         report(
             desk,
             (
                 "EXTERNAL", side.account, seen.symbol, seen.venue_order_id, seen.client_id, seen.side, seen.kind,
-                seen.time_in_force, seen.quantity, dialect.decimal_text(before), seen.price, seen.stop_price,
+                seen.time_in_force, seen.quantity, decimal_text(before), seen.price, seen.stop_price,
             ),
         )  # fmt: skip
     await until(desk, lambda: waiting.done() or known(desk, side, *key) is not None, NUMBER_TIMEOUT_S)
@@ -143,7 +146,25 @@ async def _introduce(desk: Desk, side: AccountDesk, seen: Seen, trades: list[Tra
     return number
 
 
-def numbered(desk: Desk, side: AccountDesk, order: int, symbol: str, venue_order_id: str) -> None:
+async def _traded_before(desk: Desk, side: AccountDesk, seen: Seen, trades: list[Trade]) -> int:
+    """What an order from outside had traded up to the watermark, in units: later trades are told as such."""
+    rest = dialect.amount(seen.executed) - sum(dialect.amount(trade.quantity) for trade in trades)
+    if rest <= 0:
+        return 0
+    shown = {trade.trade_id for trade in trades}
+    for trade in await trades_of(side, seen.symbol, seen.venue_order_id):
+        if trade.trade_id not in shown and int(trade.trade_id) > confirmed(desk, side, seen.symbol):
+            trades.append(trade)
+            rest -= dialect.amount(trade.quantity)
+    return max(0, rest)
+
+
+def confirmed(desk: Desk, side: AccountDesk, symbol: str) -> int:
+    """Every trade up to this id is booked, or was before our time; 0: none is known to be."""
+    return max(side.confirmed.get(symbol, 0), desk.journal.confirmed_trade(VENUE, side.account, symbol))
+
+
+def numbered(side: AccountDesk, order: int, symbol: str, venue_order_id: str) -> None:
     """The gateway has journaled an order from outside under this number."""
     side.orders[symbol, venue_order_id] = order
     waiting = side.strangers.get((symbol, venue_order_id))

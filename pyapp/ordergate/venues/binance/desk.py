@@ -82,6 +82,10 @@ class AccountDesk:
     """(symbol, the exchange's order id) of orders from outside that wait for their number here."""
     suspects: set[int] = field(default_factory=set)
     """Orders of which the exchange has traded more than we were told."""
+    confirmed: dict[str, int] = field(default_factory=dict)
+    """By symbol: the trade up to which this session has told the gateway that everything is booked."""
+    filling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while trades are read from the watermark on."""
     trades_seen: int = 0
     """Counts trades that were taken in: equal before and after means that nothing traded."""
     drifts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -155,8 +159,7 @@ def report(desk: Desk, *reports: Report) -> None:
 
 async def room(desk: Desk) -> None:
     """Returns when the gateway has taken enough of what was reported."""
-    while len(desk.out) > REPORTS_WAITING:
-        await asyncio.sleep(0.01)
+    await until(desk, lambda: len(desk.out) <= REPORTS_WAITING, float("inf"))
 
 
 async def until(desk: Desk, true: Callable[[], bool], timeout_s: float, look_s: float = 0.005) -> bool:

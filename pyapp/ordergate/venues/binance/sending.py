@@ -23,6 +23,8 @@ CANCEL_PATIENCE_S: Final = 1.0
 """How long a cancel waits for the answer to the order's own placement."""
 GONE_TRIES: Final = 3
 """How often a refused cancel is looked into."""
+CLOCK_PATIENCE_S: Final = 1.0
+WRONG_TIME: Final = -1021
 STP_MODE: Final = "EXPIRE_MAKER"
 """Self-trade prevention asked for on every order; our own checks come first."""
 
@@ -61,10 +63,10 @@ class Submit:
 def read_submit(item: Work) -> Submit:
     """The item's fields by name."""
     (_, order, started_ns, account, symbol, side, kind, time_in_force, quantity, _, price, client_id, strategy,
-     flattens, *more) = cast(
-        tuple[str, int, int, str, str, str, str, str, str | None, str, str | None, str, str | None, bool], item
+     flattens) = cast(
+        tuple[str, int, int, str, str, str, str, str, str | None, str, str | None, str, str | None, bool], item[:14]
     )  # fmt: skip
-    stop_price, quote_quantity = cast(list[str | None], [*more, None, None][:2])
+    stop_price, quote_quantity = cast(list[str | None], [*item[14:], None, None][:2])
     return Submit(
         order, started_ns, account, symbol, side, kind, time_in_force, quantity if quote_quantity is None else None,
         price, client_id, strategy, flattens, stop_price, quote_quantity,
@@ -118,29 +120,31 @@ def start(desk: Desk, side: AccountDesk, item: Work) -> None:
 
 
 async def place(desk: Desk, side: AccountDesk, order: Submit) -> None:
-    """Sends one order, at most twice: the second time only when the exchange said that the clock was wrong."""
-    for second in (False, True):
-        signed_ms = str(desk.clock.now_ms())
-        refused = refusal(desk, side, order)
-        if refused is not None:
-            report(desk, ("NOT_SENT", order.order, *refused))
-            return
-        hear_doorbells(desk.link)
-        if not desk.link.open:
-            # Nobody would hear the report: the next session finds the order in doubt, and it is nowhere.
-            return
-        answer = await side.rest.place(params_of(order) | {"timestamp": signed_ms})
-        outcome = outcomes.of_place(answer, order.client_id)
-        if not (outcome.again and outcome.reason == "-1021") or second:
-            break
-        await until(desk, lambda: desk.clock.good, 1.0)
+    """Sends one order; a second time only when the exchange said that the first one's time was wrong."""
+    answer = await _attempt(desk, side, order)
+    if answer is not None and outcomes.of_place(answer, order.client_id).again and answer.code == WRONG_TIME:
+        await until(desk, lambda: desk.clock.good, CLOCK_PATIENCE_S)
         await kill_reading.renew(desk.reading, kill_keys(order))
-    _take_outcome(desk, side, order, answer, outcome)
+        answer = await _attempt(desk, side, order)
+    if answer is not None:
+        _take_outcome(desk, side, order, answer, outcomes.of_place(answer, order.client_id))
 
 
-def _take_outcome(
-    desk: Desk, side: AccountDesk, order: Submit, answer: Answer, outcome: outcomes.Outcome
-) -> None:
+async def _attempt(desk: Desk, side: AccountDesk, order: Submit) -> Answer | None:
+    """The checks, and the send right behind them. None: it was not sent, and that is said."""
+    signed_ms = str(desk.clock.now_ms())
+    refused = refusal(desk, side, order)
+    if refused is not None:
+        report(desk, ("NOT_SENT", order.order, *refused))
+        return None
+    hear_doorbells(desk.link)
+    if not desk.link.open:
+        # Nobody would hear the report: the next session finds the order in doubt, and it is nowhere.
+        return None
+    return await side.rest.place(params_of(order) | {"timestamp": signed_ms})
+
+
+def _take_outcome(desk: Desk, side: AccountDesk, order: Submit, answer: Answer, outcome: outcomes.Outcome) -> None:
     match outcome.kind:
         case "ACK":
             try:
