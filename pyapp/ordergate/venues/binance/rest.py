@@ -81,7 +81,7 @@ class Rest:
     async def place(self, params: Mapping[str, str]) -> Answer:
         """POST order. Must hold `newClientOrderId`. Never waits: without room in the budget it is not sent."""
         if not params.get("newClientOrderId"):
-            return not_sent("an order without newClientOrderId could never be found again")
+            return not_sent("INVALID: an order without newClientOrderId could never be found again")
         return await self._ask(PLACE, params, new_order=True)
 
     async def cancel(self, params: Mapping[str, str]) -> Answer:
@@ -89,9 +89,10 @@ class Rest:
         return await self._ask(CANCEL, params)
 
     async def amend(self, params: Mapping[str, str]) -> Answer:
-        """PUT order/amend/keepPriority: symbol, origClientOrderId or orderId, newQty. The client id stays the same."""
-        kept = {"newClientOrderId": params["origClientOrderId"]} if "origClientOrderId" in params else {}
-        return await self._ask(AMEND, kept | dict(params))
+        """PUT order/amend/keepPriority: symbol, origClientOrderId, newQty. It keeps its id, unlike by default."""
+        if not params.get("origClientOrderId"):
+            return not_sent("INVALID: an amended order without its client id would get another one")
+        return await self._ask(AMEND, {**params, "newClientOrderId": params["origClientOrderId"]})
 
     async def order(self, symbol: str, *, client_id: str | None = None, order_id: str | None = None) -> Answer:
         """GET order, by one of the two ids."""

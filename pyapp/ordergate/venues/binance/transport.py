@@ -60,7 +60,7 @@ class ListedHosts(AbstractResolver):
 def refusal(url: str, allowed: frozenset[str]) -> str | None:
     """Why a URL may not be asked. Addresses are not looked up, so the resolver alone would let them pass."""
     host = urlsplit(url).hostname
-    return None if host in allowed else f"{host} is not in binance.allowed_hosts"
+    return None if host in allowed else f"HOST_REFUSED: {host} is not in binance.allowed_hosts"
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ class Wire(binance):  # type: ignore[misc]  # ccxt ships no types
         if why is not None:
             return answer.not_sent(why)
         if self.http is None:
-            return answer.not_sent("the connection is closed")
+            return answer.not_sent("CLOSED: the connection is closed")
         return await carry(self.http, url, method, headers, body)
 
 
