@@ -47,7 +47,9 @@ def take(
         report(desk, *inbound.take_seen(track, seen, asked=asked))
     for trade in trades:
         fills = inbound.take_trade(track, trade, quote_asset(desk, trade.symbol))
-        side.trades_seen += bool(fills)
+        if fills:
+            side.trades_seen += 1
+            side.unfolded.add(order)
         report(desk, *fills)
     if seen is not None and track.missing > 0 and order not in side.suspects:
         side.suspects.add(order)

@@ -86,6 +86,8 @@ class AccountDesk:
     """By symbol: the trade up to which this session has told the gateway that everything is booked."""
     filling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while trades are read from the watermark on."""
+    unfolded: set[int] = field(default_factory=set)
+    """Orders with trades that were told and perhaps not folded yet."""
     trades_seen: int = 0
     """Counts trades that were taken in: equal before and after means that nothing traded."""
     drifts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -100,11 +102,10 @@ class AccountDesk:
     stream_down_s: float = float("-inf")
     """Loop time at which it was lost."""
     stream_why: str = "not connected yet"
-    reachable: bool = True
-    unreachable_why: str = ""
-    refused: tuple[str, str, int] | None = None
-    """The exchange does not let this account trade (reason, words, milliseconds to wait)."""
+    refused: tuple[str, int] | None = ("the account is being opened", 0)
+    """Why the exchange, or what its key may do, does not let this account trade; milliseconds to wait."""
     told_ready: tuple[bool, str] | None = None
+    told_budget: tuple[int, int] | None = None
     wish: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: a reconciliation is wanted now."""
     wished: str = "boot"

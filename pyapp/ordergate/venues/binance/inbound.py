@@ -41,6 +41,7 @@ class Facts(msgspec.Struct, rename="camel", frozen=True):
     doubt_since_ns: int | None = None
     cancel_pending: bool = False
     cancel_wanted: bool = False
+    replace: object = None
     external: bool = False
     trade_ids: list[str] = []
 
@@ -66,6 +67,8 @@ class Track:
     """The exchange itself has shown its end, which it never takes back."""
     ending: Report | None = None
     """Its end, which waits for the trades before it."""
+    seen: Seen | None = None
+    """The last picture of it that was asked for."""
     quote_quantity: bool = False
     """What was asked is an amount of quote: only the exchange can say that all of it was traded."""
 
@@ -116,6 +119,8 @@ def take_seen(track: Track, seen: Seen, *, asked: bool = False) -> list[Report]:
     """The reports of an order as it was shown; `asked`: by an answer to a question, which can end a doubt."""
     track.executed = max(track.executed, amount(seen.executed))
     reports: list[Report] = []
+    if asked:
+        track.seen = seen
     if asked and not track.final:
         reports.append(("FOUND", track.order, seen.venue_order_id, seen.working, seen.executed))
         track.acked = True

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from ordergate.venues.binance import booking, dialect, doubt
@@ -27,7 +28,11 @@ def follow(desk: Desk) -> None:
         if side is not None and order not in side.doubts and order not in side.busy:
             side.doubts[order] = open_doubt(desk, order, facts)
             task = spawn(desk, resolve(desk, side, order))
-            task.add_done_callback(lambda _, side=side, order=order: side.doubts.pop(order, None))
+            task.add_done_callback(partial(_ended, side, order))
+
+
+def _ended(side: AccountDesk, order: int, _: object) -> None:
+    side.doubts.pop(order, None)
 
 
 def open_doubt(desk: Desk, order: int, facts: Facts | None) -> doubt.Doubt:

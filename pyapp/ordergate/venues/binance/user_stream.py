@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from ordergate.venues.binance import booking, dialect, trades
 from ordergate.venues.binance.answer import decode
 from ordergate.venues.binance.credentials import Credential
-from ordergate.venues.binance.desk import AccountDesk, Desk, log, report, room, spawn, wish
+from ordergate.venues.binance.desk import AccountDesk, Desk, log, room, spawn, wish
 from ordergate.venues.binance.dialect import Malformed
 
 CONNECT_TIMEOUT_S: Final = 10.0
