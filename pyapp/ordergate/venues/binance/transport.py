@@ -192,5 +192,5 @@ def rewritten(api: Any, urls: UrlSet) -> Any:
         return [rewritten(value, urls) for value in api]
     parts = urlsplit(str(api))
     if parts.scheme in ("ws", "wss"):
-        return urls.ws_api if "/ws-api/" in parts.path else urls.stream
+        return urls.ws_api if "/ws-api/" in parts.path else urls.stream.rstrip("/") + parts.path
     return urls.rest.rstrip("/") + parts.path
