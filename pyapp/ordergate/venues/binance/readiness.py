@@ -1,4 +1,4 @@
-"""Whether an account's orders can be sent now, derived from what its session knows; told to the gateway when it changes."""
+"""Whether an account's orders can be sent now, derived from what its session knows, and told when it changes."""
 
 import asyncio
 from typing import Final

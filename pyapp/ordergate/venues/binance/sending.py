@@ -189,7 +189,7 @@ async def cancel(desk: Desk, side: AccountDesk, order: int) -> None:
                 return
             except Malformed as error:
                 outcome = outcomes.Outcome("UNKNOWN", "MALFORMED", str(error))
-        if outcome.kind == "REFUSED":
+        if outcome.kind == "REFUSED" and not outcome.again:
             report(desk, ("CANCEL_REJECT", order, outcome.reason, outcome.text))
             return
         if outcome.kind == "GONE":
@@ -206,7 +206,7 @@ async def cancel(desk: Desk, side: AccountDesk, order: int) -> None:
             if found.kind == "FOUND" and gone >= GONE_TRIES:
                 report(desk, ("CANCEL_REJECT", order, outcome.reason, outcome.text))
                 return
-        elif not told_unknown:
+        elif outcome.kind == "UNKNOWN" and not told_unknown:
             told_unknown = True
             report(desk, ("CANCEL_UNKNOWN", order, outcome.reason, outcome.text))
         # Asking again is safe: an id is never used again, and an order ends only once.

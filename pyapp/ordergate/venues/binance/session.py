@@ -21,7 +21,7 @@ TELL_S: Final = 0.25
 
 
 async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: asyncio.Event) -> None:
-    """Serves until `stop` is set. Raises LinkClosed when the gateway ends the session, and what any of its tasks does."""
+    """Serves until `stop` is set. Raises LinkClosed when the gateway ends the session, and what its tasks raise."""
     try:
         learn_instruments(desk)
         await take_over(desk)
