@@ -118,9 +118,9 @@ async def _serve(
     try:
         journal, connection = await _reach_gateway(paths)
         greeted_ns = journal.now_ns()
-        number, seq = await link.greet(connection, name, mode, _core.FOLD_VERSION)
+        session_number, seq = await link.greet(connection, name, mode, _core.FOLD_VERSION)
         await _fold_to(journal, seq, connection)
-        await serve(Opened(number, journal, connection, reading, greeted_ns), settings, paths, stop)
+        await serve(Opened(session_number, journal, connection, reading, greeted_ns), settings, paths, stop)
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
