@@ -2,7 +2,7 @@
 
 import pytest
 
-from ordergate.exchange.market_streams import DepthChanges, join_depth, parse, take_depth
+from ordergate.exchange.market_streams import DepthChanges, aggregate, join_depth, parse, take_depth
 
 SYMBOLS = {"BTCUSDT", "ETHUSDT"}
 
@@ -44,13 +44,29 @@ def test_streams_that_do_not(name: str) -> None:
 
 def test_depth_changes_of_a_beat_are_joined() -> None:
     changes = DepthChanges()
-    assert take_depth(changes, "BTCUSDT", 1) is None
+    assert take_depth(changes, "BTCUSDT", 1) == []
     join_depth(changes, {"U": 5, "u": 6, "b": [["10", "1"], ["9", "2"]], "a": []})
     join_depth(changes, {"U": 7, "u": 9, "b": [["10", "0"]], "a": [["11", "3"]]})
-    assert take_depth(changes, "BTCUSDT", 42) == {
+    assert take_depth(changes, "BTCUSDT", 42) == [{
         "e": "depthUpdate", "E": 42, "s": "BTCUSDT", "U": 5, "u": 9, "b": [["10", "0"], ["9", "2"]], "a": [["11", "3"]],
-    }  # fmt: skip
-    assert take_depth(changes, "BTCUSDT", 43) is None, "told once"
+    }]  # fmt: skip
+    assert take_depth(changes, "BTCUSDT", 43) == [], "told once"
     join_depth(changes, {"U": 10, "u": 10, "b": [["10", "4"]], "a": []})
-    following = take_depth(changes, "BTCUSDT", 44)
-    assert following is not None and (following["U"], following["u"], following["a"]) == (10, 10, [])
+    (following,) = take_depth(changes, "BTCUSDT", 44)
+    assert (following["U"], following["u"], following["a"]) == (10, 10, [])
+
+
+def test_trades_of_one_taker_at_one_price_are_one() -> None:
+    def trade(number: int, price: str, quantity: str, time: int = 5, maker: bool = False) -> dict[str, object]:
+        return {"e": "trade", "E": 6, "s": "BTCUSDT", "t": number, "p": price, "q": quantity, "T": time, "m": maker}
+
+    joined = aggregate(
+        [trade(1, "10", "0.1"), trade(2, "10", "0.2"), trade(3, "11", "1"), trade(4, "11", "1", maker=True),
+         trade(5, "11", "1", time=7, maker=True)]
+    )  # fmt: skip
+    assert [(one["a"], one["f"], one["l"], one["p"], one["q"], one["m"]) for one in joined] == [
+        (1, 1, 2, "10", "0.30000000", False),
+        (3, 3, 3, "11", "1", False),
+        (4, 4, 4, "11", "1", True),
+        (5, 5, 5, "11", "1", True),
+    ]

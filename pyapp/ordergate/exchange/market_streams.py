@@ -9,6 +9,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from ordergate.exchange.amounts import exact, shown
+
 Shape = Literal["trade", "aggTrade", "bookTicker", "depth", "levels", "miniTicker", "ticker", "kline", "avgPrice"]
 
 INTERVALS: Final = (
@@ -79,10 +81,10 @@ def join_depth(changes: DepthChanges, body: Mapping[str, Any]) -> None:
     changes.asks.update((price, quantity) for price, quantity in body["a"])
 
 
-def take_depth(changes: DepthChanges, symbol: str, now_ms: int) -> dict[str, Any] | None:
-    """The joined update, after which the next begins; None when nothing has changed."""
+def take_depth(changes: DepthChanges, symbol: str, now_ms: int) -> list[dict[str, Any]]:
+    """The joined update, after which the next begins; none when nothing has changed."""
     if not changes.last_id:
-        return None
+        return []
     body = {
         "e": "depthUpdate", "E": now_ms, "s": symbol, "U": changes.first_id, "u": changes.last_id,
         "b": [list(level) for level in changes.bids.items()], "a": [list(level) for level in changes.asks.items()],
@@ -90,7 +92,24 @@ def take_depth(changes: DepthChanges, symbol: str, now_ms: int) -> dict[str, Any
     changes.first_id = changes.last_id = 0
     changes.bids.clear()
     changes.asks.clear()
-    return body
+    return [body]
+
+
+def aggregate(trades: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`aggTrade` of trades in order: those of one taker at one price are one, numbered as its first trade is."""
+    found: list[dict[str, Any]] = []
+    for trade in trades:
+        last = found[-1] if found else None
+        if last is not None and (last["p"], last["m"], last["T"], last["l"] + 1) == (
+            trade["p"], trade["m"], trade["T"], trade["t"],
+        ):  # fmt: skip
+            last["l"], last["q"] = trade["t"], shown(exact(last["q"]) + exact(trade["q"]))
+        else:
+            found.append({
+                "e": "aggTrade", "E": trade["E"], "s": trade["s"], "a": trade["t"], "p": trade["p"], "q": trade["q"],
+                "f": trade["t"], "l": trade["t"], "T": trade["T"], "m": trade["m"], "M": True,
+            })  # fmt: skip
+    return found
 
 
 def mini_ticker(day: Mapping[str, Any], now_ms: int) -> dict[str, Any]:

@@ -106,7 +106,7 @@ async def _hear(place: Place, listed: Mapping[str, Listing], feed: Feed, closing
     exchange = _point(ccxt.pro.binance({
         "enableRateLimit": False,
         "number": str,
-        "streaming": {"keepAlive": PING_MS},
+        "streaming": {"keepAlive": PING_MS, "maxPingPongMisses": 100},
         "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
     }), place)  # fmt: skip
     # What we trade is known; the list of all markets would be megabytes.
