@@ -13,13 +13,17 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from ordergate.venues.instruments import Listing
 from ordergate.venues.paper.fixed import units
+from ordergate.venues.prices.source import PricesRefused
 from ordergate.venues.prices.tick import Tick
+
+if TYPE_CHECKING:
+    import aiohttp
 
 PING_MS: Final = 700
 """How often we ping: each pong is a sign of life (the exchange allows five frames a second)."""
@@ -38,10 +42,13 @@ log = structlog.get_logger("ordergate.venues.prices")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the exchange is (addresses without a path), and how long it may send no quote at all."""
+    """Where the exchange is, by addresses without a path, which hosts may be asked at all, and how long it may send no
+    quote.
+    """
 
     rest_url: str
     stream_url: str
+    allowed_hosts: frozenset[str]
     silence_s: float = 60.0
 
 
@@ -63,6 +70,15 @@ class Feed:
 
 class Lost(Exception):
     """A connection ended, could not begin, or fell silent: the message says which."""
+
+
+def check(place: Place) -> None:
+    """Raises PricesRefused for an address whose host is not allowed."""
+    from ordergate.venues.binance.transport import refusal
+
+    for url in (place.rest_url, place.stream_url):
+        if why := refusal(url, place.allowed_hosts):
+            raise PricesRefused(f"ccxt:binance: {url}: {why}")
 
 
 async def ticks(place: Place, listed: Mapping[str, Listing]) -> AsyncIterator[Tick]:
@@ -101,14 +117,26 @@ async def ticks(place: Place, listed: Mapping[str, Listing]) -> AsyncIterator[Ti
 async def _hear(place: Place, listed: Mapping[str, Listing], feed: Feed, closing: set[asyncio.Task[None]]) -> None:
     """Connects and fills the feed until a connection is lost. Raises Lost, always."""
     # Half a second and a hundred megabytes: only for those who want live prices.
+    import aiohttp
     import ccxt.pro
 
-    exchange = _point(ccxt.pro.binance({
+    from ordergate.venues.binance.transport import ListedHosts, UrlSet, rewritten
+
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=ListedHosts(place.allowed_hosts)), trust_env=False
+    )
+    exchange = ccxt.pro.binance({
         "enableRateLimit": False,
         "number": str,
+        "session": session,
         "streaming": {"keepAlive": PING_MS, "maxPingPongMisses": 100},
         "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
-    }), place)  # fmt: skip
+    })  # fmt: skip
+    stream_url = place.stream_url.rstrip("/") + "/ws"
+    # Each of its addresses, so that none is left that could be asked by mistake.
+    exchange.urls["api"] = rewritten(
+        exchange.urls["api"], UrlSet(place.rest_url, stream_url, stream_url, place.allowed_hosts)
+    )
     # What we trade is known; the list of all markets would be megabytes.
     exchange.set_markets([_market(exchange, listing) for listing in listed.values()])
     exchange.handle_message = partial(_hear_message, feed, exchange.handle_message)
@@ -125,9 +153,14 @@ async def _hear(place: Place, listed: Mapping[str, Listing], feed: Feed, closing
         raise lost.exceptions[0] from None
     finally:
         # A connection that is half gone is waited for: not here, where somebody waits to hear of it.
-        task = asyncio.create_task(exchange.close())
+        task = asyncio.create_task(_close(exchange, session))
         closing.add(task)
         task.add_done_callback(closing.discard)
+
+
+async def _close(exchange: Any, session: "aiohttp.ClientSession") -> None:
+    await exchange.close()
+    await session.close()
 
 
 async def _subscribed(watching: Awaitable[Any], errors: type[Exception]) -> None:
@@ -216,24 +249,6 @@ def _tell(feed: Feed, tick: Tick) -> None:
         feed.held.extend(newest.values())
     feed.held.append(tick)
     feed.heard.set()
-
-
-def _point(exchange: Any, place: Place) -> Any:
-    """The exchange with each of its addresses on `place`, so that none is left that could be asked by mistake."""
-    exchange.urls["api"] = {
-        name: (
-            _streams(url, place) if name == "ws" else f"{place.rest_url.rstrip('/')}/api/v3"
-        )
-        for name, url in exchange.urls["api"].items()
-    }  # fmt: skip
-    return exchange
-
-
-def _streams(urls: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    return {
-        name: _streams(url, place) if isinstance(url, dict) else f"{place.stream_url.rstrip('/')}/ws"
-        for name, url in urls.items()
-    }
 
 
 def _market(exchange: Any, listing: Listing) -> Any:
