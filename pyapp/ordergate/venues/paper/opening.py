@@ -21,7 +21,7 @@ log = structlog.get_logger("ordergate.venues")
 def check(settings: Settings, paths: Paths) -> None:
     """Raises VenueRefused, ValueError for what no restart can help."""
     try:
-        prices.check(settings.paper.prices)
+        prices.check(settings.paper.prices, _place(settings))
     except prices.PricesRefused as error:
         raise VenueRefused(str(error)) from None
     matching.open_exchange(0, settings.paper.fee_rate, settings.paper.latency_ms, {})
@@ -32,14 +32,22 @@ async def serve(opened: "Opened", settings: Settings, paths: Paths, stop: asynci
     listed = _listed(opened.journal)
     try:
         ticks = prices.open_prices(
-            settings.paper.prices, listed, seed=settings.paper.seed, speed=settings.paper.replay_speed
-        )
+            settings.paper.prices, listed, seed=settings.paper.seed, speed=settings.paper.replay_speed,
+            place=_place(settings),
+        )  # fmt: skip
         exchange = matching.open_exchange(opened.number, settings.paper.fee_rate, settings.paper.latency_ms, listed)
         log.info("session open", venue=session.VENUE, session=opened.number, prices=settings.paper.prices)
         one = session.Session(opened.number, opened.journal, opened.link, opened.reading, exchange, opened.greeted_ns)
         await session.run(one, ticks, stop)
     except prices.PricesRefused as error:
         raise VenueRefused(str(error)) from None
+
+
+def _place(settings: Settings) -> prices.Place:
+    """Where live prices come from: the exchange that LIVE would trade on."""
+    binance = settings.binance
+    hosts = frozenset(binance.allowed_hosts)
+    return prices.Place(binance.rest_url, binance.stream_url, hosts, binance.stream_silence_s)
 
 
 def _listed(journal: Journal) -> dict[str, Listing]:
