@@ -7,7 +7,7 @@ import structlog
 
 from ordergate.config import Paths, Settings, master_key
 from ordergate.config.settings import Binance
-from ordergate.venues.binance import credentials, rest, session, transport
+from ordergate.venues.binance import credentials, rest, session, user_stream
 from ordergate.venues.binance.budget import Budget
 from ordergate.venues.binance.clock import GOOD_MS, Clock
 from ordergate.venues.binance.credentials import Credential
@@ -45,8 +45,7 @@ async def serve(opened: "Opened", settings: Settings, paths: Paths, stop: asynci
         )
         for credential in _unsealed(settings, paths)
     }
-    # A subscription outlives every time-out of a request.
-    http = transport.open_http(urls.allowed_hosts, round(live.stream_lifetime_s * 2_000))
+    http = user_stream.open_http(urls.allowed_hosts)
     desk = Desk(
         opened.number, opened.journal, opened.link, opened.reading, clock, margins_of(live), times_of(live),
         live.symbols, accounts, opened.greeted_ns,

@@ -23,6 +23,7 @@ from ordergate.venues.binance.answer import decode
 from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.desk import AccountDesk, Desk, log, room, spawn, wish
 from ordergate.venues.binance.dialect import Malformed
+from ordergate.venues.binance.transport import ListedHosts
 
 CONNECT_TIMEOUT_S: Final = 10.0
 DRAIN_S: Final = 0.5
@@ -51,6 +52,15 @@ class Subscription:
     lost: str | None = None
     """Why nothing comes over it any more."""
     reading: asyncio.Task[Any] | None = None
+
+
+def open_http(allowed: frozenset[str]) -> aiohttp.ClientSession:
+    """A client for connections that stay, to allowed hosts only."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=ListedHosts(allowed)),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+        trust_env=False,
+    )
 
 
 async def keep(desk: Desk, side: AccountDesk, http: aiohttp.ClientSession, url: str) -> None:
