@@ -31,7 +31,8 @@ class Fold:
     """The facts, and `Follower` as the venue sees it."""
 
     install: str = INSTALL
-    seq: int = 1_000
+    seq: int = 1_000_000
+    next_order: int = 1_000
     orders: dict[int, dict[str, Any]] = field(default_factory=dict)
     fills: dict[tuple[str, str, str], list[Any]] = field(default_factory=dict)
     """(account, symbol, trade id) -> the report."""
@@ -97,7 +98,7 @@ class Fold:
     def place(self, account: str, started_ns: int | None = None, **terms: Any) -> int:
         """Accepts an order and lets the venue send it; its number."""
         self.seq += 1
-        order = self.seq
+        order = self._number()
         sent_ns = self.now_ns() if started_ns is None else started_ns
         facts = self._new(order, account, terms) | {"submittedNs": sent_ns, "session": SESSION}
         self.orders[order] = facts
@@ -144,6 +145,10 @@ class Fold:
             case _:
                 self._about_order(kind, self.orders[rest[0]], rest)
 
+    def _number(self) -> int:
+        self.next_order += 1
+        return self.next_order - 1
+
     def _new(self, order: int, account: str, terms: dict[str, Any]) -> dict[str, Any]:
         usual = {
             "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": None, "price": None,
@@ -161,11 +166,12 @@ class Fold:
         assert self.order_by_venue_id("binance", account, symbol, venue_order_id) is None
         terms = {"symbol": symbol, "side": side, "type": kind, "timeInForce": time_in_force, "quantity": quantity,
                  "price": price, "stopPrice": stop}  # fmt: skip
-        self.orders[self.seq] = self._new(self.seq, account, terms) | {
+        order = self._number()
+        self.orders[order] = self._new(order, account, terms) | {
             "venueOrderId": venue_order_id, "clientIdAtVenue": client_id, "external": True, "filled": done,
             "status": "NEW",
         }  # fmt: skip
-        self.work.append(("EXTERNAL", self.seq, account, symbol, venue_order_id))
+        self.work.append(("EXTERNAL", order, account, symbol, venue_order_id))
 
     def _about_order(self, kind: str, facts: dict[str, Any], rest: list[Any]) -> None:
         ended = not facts["open"]
