@@ -2,7 +2,7 @@
 
 import pytest
 
-from ordergate.exchange.market_streams import DepthChanges, aggregate, join_depth, parse, take_depth
+from ordergate.exchange.market_streams import DepthChanges, join_depth, parse, take_depth
 
 SYMBOLS = {"BTCUSDT", "ETHUSDT"}
 
@@ -23,7 +23,6 @@ SYMBOLS = {"BTCUSDT", "ETHUSDT"}
         ("ethusdt@avgPrice", "avgPrice", 1000, (0, "")),
         ("btcusdt@kline_1s", "kline", 1000, (0, "1s")),
         ("btcusdt@kline_1m", "kline", 2000, (0, "1m")),
-        ("btcusdt@kline_1M", "kline", 2000, (0, "1M")),
     ],
 )
 def test_streams_that_exist(name: str, shape: str, every_ms: int, rest: tuple[int, str]) -> None:
@@ -54,19 +53,3 @@ def test_depth_changes_of_a_beat_are_joined() -> None:
     join_depth(changes, {"U": 10, "u": 10, "b": [["10", "4"]], "a": []})
     (following,) = take_depth(changes, "BTCUSDT", 44)
     assert (following["U"], following["u"], following["a"]) == (10, 10, [])
-
-
-def test_trades_of_one_taker_at_one_price_are_one() -> None:
-    def trade(number: int, price: str, quantity: str, time: int = 5, maker: bool = False) -> dict[str, object]:
-        return {"e": "trade", "E": 6, "s": "BTCUSDT", "t": number, "p": price, "q": quantity, "T": time, "m": maker}
-
-    joined = aggregate(
-        [trade(1, "10", "0.1"), trade(2, "10", "0.2"), trade(3, "11", "1"), trade(4, "11", "1", maker=True),
-         trade(5, "11", "1", time=7, maker=True)]
-    )  # fmt: skip
-    assert [(one["a"], one["f"], one["l"], one["p"], one["q"], one["m"]) for one in joined] == [
-        (1, 1, 2, "10", "0.30000000", False),
-        (3, 3, 3, "11", "1", False),
-        (4, 4, 4, "11", "1", True),
-        (5, 5, 5, "11", "1", True),
-    ]

@@ -9,13 +9,10 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ordergate.exchange.amounts import exact, shown
+from ordergate.exchange.market_data import INTERVALS
 
 Shape = Literal["trade", "aggTrade", "bookTicker", "depth", "levels", "miniTicker", "ticker", "kline", "avgPrice"]
 
-INTERVALS: Final = (
-    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M",
-)  # fmt: skip
 _NAME: Final = re.compile(
     r"(?P<symbol>[^@!]+)@(?P<kind>[a-zA-Z]+?)(?P<levels>5|10|20)?(_(?P<arg>\w+))?(?P<fast>@100ms)?"
 )
@@ -95,21 +92,12 @@ def take_depth(changes: DepthChanges, symbol: str, now_ms: int) -> list[dict[str
     return [body]
 
 
-def aggregate(trades: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`aggTrade` of trades in order: those of one taker at one price are one, numbered as its first trade is."""
-    found: list[dict[str, Any]] = []
-    for trade in trades:
-        last = found[-1] if found else None
-        if last is not None and (last["p"], last["m"], last["T"], last["l"] + 1) == (
-            trade["p"], trade["m"], trade["T"], trade["t"],
-        ):  # fmt: skip
-            last["l"], last["q"] = trade["t"], shown(exact(last["q"]) + exact(trade["q"]))
-        else:
-            found.append({
-                "e": "aggTrade", "E": trade["E"], "s": trade["s"], "a": trade["t"], "p": trade["p"], "q": trade["q"],
-                "f": trade["t"], "l": trade["t"], "T": trade["T"], "m": trade["m"], "M": True,
-            })  # fmt: skip
-    return found
+def aggregated(trade: Mapping[str, Any]) -> dict[str, Any]:
+    """`aggTrade` of a `trade`: each is an aggregate of its own, as in the answers to `aggTrades`."""
+    return {
+        "e": "aggTrade", "E": trade["E"], "s": trade["s"], "a": trade["t"], "p": trade["p"], "q": trade["q"],
+        "f": trade["t"], "l": trade["t"], "T": trade["T"], "m": trade["m"], "M": True,
+    }  # fmt: skip
 
 
 def mini_ticker(day: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
@@ -131,12 +119,12 @@ def ticker(day: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def kline(row: list[Any], stream: Stream, ids: tuple[int, int], now_ms: int) -> dict[str, Any]:
+def kline(row: list[Any], symbol: str, interval: str, ids: tuple[int, int], now_ms: int) -> dict[str, Any]:
     """`kline` of a row that `klines` answers; `ids`: of its first and last trade."""
     return {
-        "e": "kline", "E": now_ms, "s": stream.symbol,
+        "e": "kline", "E": now_ms, "s": symbol,
         "k": {
-            "t": row[0], "T": row[6], "s": stream.symbol, "i": stream.interval, "f": ids[0], "L": ids[1],
+            "t": row[0], "T": row[6], "s": symbol, "i": interval, "f": ids[0], "L": ids[1],
             "o": row[1], "c": row[4], "h": row[2], "l": row[3], "v": row[5], "n": row[8], "x": now_ms > row[6],
             "q": row[7], "V": row[9], "Q": row[10], "B": "0",
         },

@@ -6,7 +6,7 @@ that does not read what it asked for is cut, since its queue has a bound.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -275,8 +275,8 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def shown(sockets: Sockets) -> list[dict[str, Any]]:
-    """The open connections as the control door tells them."""
+def shown(chosen: Iterable[Socket]) -> list[dict[str, Any]]:
+    """Connections as the control door tells them."""
     return [
         {
             "number": socket.number,
@@ -286,5 +286,5 @@ def shown(sockets: Sockets) -> list[dict[str, Any]]:
             "halfOpen": socket.deaf,
             "queued": socket.out.qsize(),
         }
-        for socket in matching(sockets)
+        for socket in chosen
     ]

@@ -6,27 +6,29 @@ same text to every connection that has subscribed.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
 
-from ordergate.exchange import market_streams, sockets
+from ordergate.exchange import market_data, market_streams, sockets
+from ordergate.exchange.amounts import shown
+from ordergate.exchange.filters import average_price
 from ordergate.exchange.market_streams import AT_ONCE, DepthChanges, Stream
-from ordergate.exchange.publish import Hub, Subscriber
+from ordergate.exchange.publish import Subscriber
+from ordergate.exchange.server import Server
 from ordergate.exchange.sockets import Socket, Sockets, say
-from ordergate.exchange.state import Event
+from ordergate.exchange.state import Event, Symbol
 from ordergate.exchange.ws_frames import compact
 
 PER_SECOND: Final = 5
 """Incoming frames of a connection, pings and pongs among them; more ends it."""
 MOST_STREAMS: Final = 1_024
 QUEUED: Final = 16_384
+MINUTES: Final = 5
+"""Of the average price."""
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
-
-Query = Callable[[str, dict[str, str]], Any]
-"""Asks the market what a WS-API method would answer: its name and parameters to the body of the answer."""
 
 
 @dataclass(slots=True)
@@ -50,13 +52,10 @@ class Feed:
 
 @dataclass(slots=True)
 class Streams:
-    """`now`: the exchange's clock in milliseconds; `symbols`: those there are, by name."""
+    """All feeds of an exchange, by stream."""
 
-    hub: Hub
+    server: Server
     sockets: Sockets
-    symbols: dict[str, Any]
-    now: Callable[[], int]
-    query: Query
     feeds: dict[str, Feed] = field(default_factory=dict)
 
 
@@ -80,7 +79,9 @@ async def serve(streams: Streams, request: web.Request) -> web.StreamResponse:
         for name in list(listener.names):
             _leave(streams, listener, name)
 
-    return await sockets.serve(streams.sockets, request, "stream", streams.now(), PER_SECOND, opened, hear, closed)
+    return await sockets.serve(
+        streams.sockets, request, "stream", streams.server.clock.now(), PER_SECOND, opened, hear, closed
+    )
 
 
 def _answer(streams: Streams, listener: Listener, text: str) -> str:
@@ -136,12 +137,12 @@ def _listen(streams: Streams, listener: Listener, name: str) -> None:
     listener.names[name] = None
     feed = streams.feeds.get(name)
     if feed is None:
-        stream = market_streams.parse(name, streams.symbols)
+        stream = market_streams.parse(name, streams.server.ex.symbols)
         if stream is None:
             return
         queue: Subscriber = asyncio.Queue(QUEUED)
-        for raw in _sources(stream, streams.symbols):
-            streams.hub.subscribe_market(raw, queue)
+        for raw in _sources(stream, streams.server.ex.symbols):
+            streams.server.hub.subscribe_market(raw, queue)
         feed = Feed(stream, asyncio.create_task(_run(streams, stream, queue)), queue)
         streams.feeds[name] = feed
     feed.listeners[listener.socket.number] = listener
@@ -155,7 +156,7 @@ def _leave(streams: Streams, listener: Listener, name: str) -> None:
     feed.listeners.pop(listener.socket.number, None)
     if not feed.listeners:
         del streams.feeds[name]
-        streams.hub.unsubscribe(feed.queue)
+        streams.server.hub.unsubscribe(feed.queue)
         feed.task.cancel()
 
 
@@ -173,14 +174,14 @@ RAW: Final = {
 """Shape of a stream → the engine's events whose coming means that there is something new to say."""
 
 
-def _sources(stream: Stream, symbols: dict[str, Any]) -> list[str]:
+def _sources(stream: Stream, symbols: Iterable[str]) -> list[str]:
     names = [stream.symbol] if stream.symbol else list(symbols)
     return [f"{name.lower()}@{raw}" for name in names for raw in RAW[stream.shape]]
 
 
 async def _run(streams: Streams, stream: Stream, queue: Subscriber) -> None:
     """Says what a stream has to say, until nobody listens."""
-    changes, told = DepthChanges(), streams.now()
+    changes, told = DepthChanges(), streams.server.clock.now()
     due_s = asyncio.get_running_loop().time()
     while True:
         if stream.every_ms == AT_ONCE:
@@ -197,35 +198,34 @@ async def _run(streams: Streams, stream: Stream, queue: Subscriber) -> None:
         news = [event for event in events if event is not None]
         for body in _bodies(streams, stream, news, changes, told):
             _tell(streams.feeds[stream.name], compact(body))
-        told = streams.now()
+        told = streams.server.clock.now()
 
 
 def _bodies(streams: Streams, stream: Stream, news: list[Event], changes: DepthChanges, told: int) -> list[Any]:
     """What is said now, from the events since the last time."""
-    now, symbol = streams.now(), stream.symbol or ""
+    now, symbols = streams.server.clock.now(), streams.server.ex.symbols
     match stream.shape:
         case "trade" | "bookTicker":
             return [event.body for event in news]
         case "aggTrade":
-            return market_streams.aggregate([event.body for event in news])
+            return [market_streams.aggregated(event.body) for event in news]
         case "depth":
-            return list(_joined(changes, news, symbol, now))
+            return list(_joined(changes, news, stream.symbol or "", now))
         case "levels" if news:
-            return [streams.query("depth", {"symbol": symbol, "limit": str(stream.levels)})]
+            return [market_data.levels(symbols[stream.symbol or ""], stream.levels)]
         case "avgPrice" if news:
-            average = streams.query("avgPrice", {"symbol": symbol})
-            minutes = average["mins"]
-            return [{"e": "avgPrice", "E": now, "s": symbol, "i": f"{minutes}m", "w": average["price"], "T": now}]
+            price = shown(average_price(symbols[stream.symbol or ""], MINUTES, now))
+            return [{"e": "avgPrice", "E": now, "s": stream.symbol, "i": f"{MINUTES}m", "w": price, "T": now}]
         case "ticker" if news:
-            return [market_streams.ticker(streams.query("ticker.24hr", {"symbol": symbol}), now)]
+            return [market_streams.ticker(market_data.day(symbols[stream.symbol or ""], now), now)]
         case "miniTicker" if news:
             days = [
-                market_streams.mini_ticker(streams.query("ticker.24hr", {"symbol": name}), now)
+                market_streams.mini_ticker(market_data.day(symbols[name], now), now)
                 for name in dict.fromkeys(event.symbol or "" for event in news)
             ]
             return days if stream.symbol else [days]
         case "kline":
-            return _klines(streams, stream, bool(news), told, now)
+            return _klines(symbols[stream.symbol or ""], stream, news, told, now)
     return []
 
 
@@ -238,18 +238,19 @@ def _joined(changes: DepthChanges, news: list[Event], symbol: str, now: int) -> 
     yield from market_streams.take_depth(changes, symbol, now)
 
 
-def _klines(streams: Streams, stream: Stream, traded: bool, told: int, now: int) -> list[Any]:
-    """The kline of now when there was a trade, and the one before it once more when it has closed since."""
-    symbol = stream.symbol or ""
-    rows = streams.query("klines", {"symbol": symbol, "interval": stream.interval, "limit": "2"})
-    fresh = [row for row in rows if row[8] and (told <= row[6] < now or (traded and row[0] <= now <= row[6]))]
-    return [market_streams.kline(row, stream, _ids(streams, symbol, row), now) for row in fresh]
-
-
-def _ids(streams: Streams, symbol: str, row: list[Any]) -> tuple[int, int]:
-    """First and last trade id within a kline, of the trades that are still remembered; -1 for none."""
-    ids = [fill.trade_id for fill in streams.symbols[symbol].trades if row[0] <= fill.time <= row[6]]
-    return (ids[0], ids[-1]) if ids else (-1, -1)
+def _klines(symbol: Symbol, stream: Stream, news: list[Event], told: int, now: int) -> list[Any]:
+    """The klines in which there was a trade since the last time, and once more those that have closed since."""
+    length = market_data.INTERVALS[stream.interval]
+    starts = {event.body["T"] // length * length for event in news}
+    starts |= set(range(told // length * length, now - length + 1, length))
+    found = []
+    for start in sorted(starts):
+        fills = [fill for fill in symbol.trades if start <= fill.time < start + length]
+        if fills:
+            ids = fills[0].trade_id, fills[-1].trade_id
+            row = market_data.candle(fills, start, length)
+            found.append(market_streams.kline(row, symbol.name, stream.interval, ids, now))
+    return found
 
 
 def _tell(feed: Feed, text: str) -> None:
