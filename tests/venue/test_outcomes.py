@@ -1,7 +1,6 @@
 """Every unknown outcome × filled, resting, never arrived: one order at the exchange at most, and the right final state."""
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -40,12 +39,13 @@ async def with_fault(stage: Stage, phase: str, action: dict[str, Any], **terms: 
     return order
 
 
-async def together(stage: Stage, cases: list[tuple[int, str, str]], check: Callable[[int, str, str], Any]) -> None:
-    await asyncio.gather(*(check(order, name, wanted) for order, name, wanted in cases))
+@pytest.mark.parametrize("heard", [True, False])
+def test_every_unknown_outcome_ends_by_evidence(heard: bool) -> None:
+    """Whether the user stream tells of the order or only a query does."""
 
-
-def test_every_unknown_outcome_ends_by_evidence() -> None:
     async def scenario(stage: Stage) -> None:
+        if not heard:
+            await stage.fault("event", "drop", match={"event": "executionReport"}, times=None)
         cases: list[tuple[int, str, str]] = []
         for name, action in LOST.items():
             resting = await with_fault(stage, "post_commit", action)
@@ -61,16 +61,16 @@ def test_every_unknown_outcome_ends_by_evidence() -> None:
             assert await stage.commits(order) == (0 if wanted == "REJECTED" else 1), name
             ours = [report for report in stage.fold.reports if report[1] == order]
             kinds = [report[0] for report in ours]
-            assert kinds[0] == "UNKNOWN", (name, kinds)
+            assert heard or kinds[0] == "UNKNOWN", (name, kinds)
             assert ("ABSENT" in kinds) == (wanted == "REJECTED"), (name, kinds)
             assert Decimal(facts["filled"]) == (Decimal("0.001") if wanted == "FILLED" else 0), name
 
-        await together(stage, cases, check)
+        await asyncio.gather(*(check(*case) for case in cases))
         places = [one for one in (await stage.ledger())["requests"] if one["method"] == "order.place"]
         assert len(places) == len(cases), "nothing was sent a second time"
         await stage.agrees()
 
-    play(scenario)
+    play(scenario, reconcile_every_s=60)
 
 
 def test_what_the_exchange_refuses_is_refused_at_once() -> None:
@@ -126,6 +126,7 @@ def test_absence_is_not_believed_while_the_exchange_reads_late() -> None:
     """Row 59: an order that queries do not show yet is not absent."""
 
     async def scenario(stage: Stage) -> None:
+        await stage.fault("event", "drop", match={"event": "executionReport"}, times=None)
         await stage.fault("pre_engine", "lag", match={"method": "order.status"}, times=None, ms=1_500)
         order = await with_fault(stage, "post_commit", {"kind": "close"})
         await stage.until(lambda: ["DOUBT_SEEN", order] in [report[:2] for report in stage.fold.reports], "asked")
@@ -133,7 +134,7 @@ def test_absence_is_not_believed_while_the_exchange_reads_late() -> None:
         await stage.status(order, "NEW")
         assert "ABSENT" not in [report[0] for report in stage.fold.reports if report[1] == order]
 
-    play(scenario)
+    play(scenario, reconcile_every_s=60)
 
 
 def test_queries_that_fail_never_count() -> None:
