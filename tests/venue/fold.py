@@ -6,8 +6,8 @@ gateway is in the tests of the whole system.
 
 import asyncio
 import struct
-import traceback
 import time
+import traceback
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path

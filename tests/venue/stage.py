@@ -117,7 +117,11 @@ class Stage:
 
     async def fault(self, phase: str, kind: str, *, match: dict[str, Any] | None = None, times: int | None = 1,
                     **action: Any) -> None:  # fmt: skip
-        rule = {"match": match or {"method": "order.place"}, "phase": phase, "action": {"kind": kind, **action}}
+        rule = {
+            "match": {"method": "order.place"} if match is None else match,
+            "phase": phase,
+            "action": {"kind": kind, **action},
+        }
         await self.act("rules", **rule, times=times)
 
     async def no_faults(self) -> None:

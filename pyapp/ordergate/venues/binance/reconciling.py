@@ -37,8 +37,8 @@ RECENT_PAST_MS: Final = 10 * 60_000
 """Every later run looks at least this far back."""
 FINDING_TRIES: Final = 3
 QUIET_TRIES: Final = 3
-SETTLE_S: Final = 2.0
-"""For so long a finding may still explain itself: reports on their way, trades that are being fetched."""
+SETTLE_S: Final = 0.5
+"""For so long, and for as long as the exchange may read late, a finding may explain itself: reports are on their way."""
 DRIFTING: Final = ("MISSING_ORDER", "MISSING_FILL", "EXTRA_FILL", "QUANTITY")
 """Classes that restrict trading while they last; the other two are settled by what the run does about them."""
 
@@ -169,7 +169,7 @@ async def _unexplained(desk: Desk, side: AccountDesk, symbol: str, one: Finding,
             raise Unanswered(f"order {one.order}: {outcome.reason} {outcome.text}")
         if outcome.kind == "FOUND":
             await _pull(desk, side, one.order, symbol, facts)
-            if await until(desk, lambda: _agrees(desk, side, one.order), SETTLE_S, 0.02):
+            if await until(desk, lambda: _agrees(desk, side, one.order), _settle_s(desk), 0.02):
                 counts["explained"] += 1
                 return False
         if tried + 1 < FINDING_TRIES:
@@ -181,6 +181,10 @@ async def _unexplained(desk: Desk, side: AccountDesk, symbol: str, one: Finding,
 async def _pull(desk: Desk, side: AccountDesk, order: int, symbol: str, facts: Facts) -> None:
     if track_of(desk, side, order).missing > 0 and facts.venue_order_id is not None:
         booking.take(desk, side, order, None, await booking.trades_of(side, symbol, facts.venue_order_id))
+
+
+def _settle_s(desk: Desk) -> float:
+    return SETTLE_S + desk.margins.read_lag_ms / 1_000
 
 
 def _agrees(desk: Desk, side: AccountDesk, order: int | None) -> bool:
@@ -214,7 +218,7 @@ async def _balances(desk: Desk, side: AccountDesk, counts: Counter[str]) -> None
         for symbol in desk.symbols:
             await trades.fill(desk, side, symbol)
         # What was reported must be booked before it can be compared.
-        if not await until(desk, lambda: not desk.out and _folded(desk, side), SETTLE_S):
+        if not await until(desk, lambda: not desk.out and _folded(desk, side), _settle_s(desk)):
             continue
         if side.trades_seen == seen_before and not side.suspects:
             _adopt(desk, side, shown, counts)
