@@ -1,4 +1,4 @@
-"""One scenario: the local exchange, a gateway's stand-in, a real Valkey and a session of the LIVE venue between them."""
+"""One scenario: the local exchange, a stand-in for the gateway, a real Valkey, and a session of the LIVE venue."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Every unknown outcome × filled, resting, never arrived: one order at the exchange at most, and the right final state."""
+"""Every unknown outcome × filled, resting, never arrived: at most one order at the exchange, the right final state."""
 
 import asyncio
 from decimal import Decimal

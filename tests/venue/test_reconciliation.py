@@ -15,8 +15,7 @@ def runs(stage: Stage) -> list[dict[str, Any]]:
 
 
 def drifts(stage: Stage, kind: str = "DRIFT") -> list[Any]:
-    told = [report[2:4] for report in stage.fold.reports if report[0] == kind]
-    return told
+    return [report[2:4] for report in stage.fold.reports if report[0] == kind]
 
 
 async def another_run(stage: Stage) -> dict[str, Any]:

@@ -38,7 +38,7 @@ RECENT_PAST_MS: Final = 10 * 60_000
 FINDING_TRIES: Final = 3
 QUIET_TRIES: Final = 3
 SETTLE_S: Final = 0.5
-"""For so long, and for as long as the exchange may read late, a finding may explain itself: reports are on their way."""
+"""For so long, and as long as the exchange may read late, a finding may explain itself: reports are on their way."""
 DRIFTING: Final = ("MISSING_ORDER", "MISSING_FILL", "EXTRA_FILL", "QUANTITY")
 """Classes that restrict trading while they last; the other two are settled by what the run does about them."""
 

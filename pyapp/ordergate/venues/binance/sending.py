@@ -199,7 +199,7 @@ async def cancel(desk: Desk, side: AccountDesk, order: int) -> None:
             if found.kind == "FOUND" and side.tracks[order].final:
                 report(desk, ("CANCEL_REJECT", order, outcome.reason, outcome.text))
                 return
-            if found.kind == "ABSENT" and (facts.in_doubt or gone >= GONE_TRIES):
+            if found.kind == "ABSENT" and (facts.in_doubt or (gone >= GONE_TRIES and order not in side.busy)):
                 # Absence has its own proof; a refused cancel is no part of it.
                 report(desk, ("CANCEL_UNKNOWN", order, outcome.reason, outcome.text))
                 return

@@ -72,29 +72,32 @@ async def take_over(desk: Desk) -> None:
 
 async def carry_out(desk: Desk, work: list[Work]) -> None:
     """Begins what a batch of the journal asks for: cancels at once, orders behind a reading of the kill switch."""
+    new = {item[1] for item in work if item[0] == "SUBMIT"}
     submits: list[tuple[AccountDesk, Work]] = []
     for item in work:
         side = _side_of(desk, item)
-        if item[0] == "SUBMIT":
-            if side is None:
-                account = str(item[3])
-                report(desk, ("NOT_SENT", item[1], "NO_CREDENTIAL", f"{account} has no key for the exchange here"))
-            else:
-                submits.append((side, item))
-        elif side is not None:
+        if side is None:
+            if item[0] == "SUBMIT":
+                text = f"{item[3]} has no key for the exchange here"
+                report(desk, ("NOT_SENT", item[1], "NO_CREDENTIAL", text))
+        elif item[1] in new:
+            submits.append((side, item))
+        else:
             _begin(desk, side, item)
     if not submits:
         return
-    keys = {key for _, item in submits for key in sending.kill_keys(sending.read_submit(item))}
+    keys = {key for _, item in submits if item[0] == "SUBMIT" for key in sending.kill_keys(sending.read_submit(item))}
     if kill_reading.is_due(desk.reading, keys):
         await kill_reading.renew(desk.reading, keys)
     for side, item in submits:
-        sending.start(desk, side, item)
+        _begin(desk, side, item)
 
 
 def _begin(desk: Desk, side: AccountDesk, item: Work) -> None:
     kind, order = cast(str, item[0]), cast(int, item[1])
     match kind:
+        case "SUBMIT":
+            sending.start(desk, side, item)
         case "CANCEL":
             sending.start_cancel(desk, side, order)
         case "AMEND":
