@@ -118,7 +118,7 @@ def test_a_local_book_by_the_documented_rule_is_the_book() -> None:
             for step in range(10):
                 await api.ask("order.place", signed({**LIMIT, "price": str(59_000 + step * 50), "quantity": "0.2"}))
             start = await snapshot(local)
-            book = {side: {price: size for price, size in start[side]} for side in ("bids", "asks")}
+            book = {side: dict(start[side]) for side in ("bids", "asks")}
             last = start["lastUpdateId"]
             for step in range(10):
                 await local.act("step", seed=3)
@@ -138,7 +138,7 @@ def test_a_local_book_by_the_documented_rule_is_the_book() -> None:
                             book[side][price] = size
                         else:
                             book[side].pop(price, None)
-            assert book == {side: {price: size for price, size in end[side]} for side in ("bids", "asks")}
+            assert book == {side: dict(end[side]) for side in ("bids", "asks")}
 
     run(scenario)
 

@@ -62,7 +62,6 @@ def test_public_methods_and_the_block_of_rate_limits() -> None:
         ('{"id":1,"method":"GET /sapi/v1/system/status"}', 400, -1020),
         ('{"id":1,"method":"depth"}', 400, -1102),
         ('{"id":1,"method":"depth","params":{"symbol":"NOPE"}}', 400, -1121),
-        ('{"id":1,"method":"time","params":{"extra":1}}', 400, -1104),
         ('{"id":1,"method":"account.status"}', 401, -2014),
         ('{"id":1,"method":"account.status","params":{"apiKey":"' + "x" * 64 + '"}}', 401, -2015),
         ('{"id":1,"method":"userDataStream.subscribe"}', 401, -1002),
