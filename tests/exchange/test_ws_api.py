@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ordergate.exchange.config import DEFAULT, Config, Credential
-from tests.unit.exchange_ws_parts import ALPHA, BETA, LIMIT, Wire, exchange, run, signed, wire
+from tests.exchange.ws_parts import ALPHA, BETA, LIMIT, Wire, exchange, run, signed, wire
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

@@ -8,7 +8,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from tests.unit.exchange_ws_parts import Local, exchange, pro, run
+from tests.exchange.ws_parts import Local, exchange, pro, run
 
 BTC = "BTC/USDT"
 

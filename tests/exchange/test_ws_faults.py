@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.unit.exchange_ws_parts import LIMIT, Local, Wire, exchange, run, signed, wire
+from tests.exchange.ws_parts import LIMIT, Local, Wire, exchange, run, signed, wire
 
 REPORTS = {"event": "executionReport"}
 
