@@ -22,8 +22,6 @@ from ordergate.exchange.errors import ApiError
 from ordergate.exchange.state import Event, Exchange
 
 KEPT_REQUESTS: Final = 100_000
-UNFLUSHED: Final = frozenset({"step"})
-"""Commands that nobody waits for: the next one's flush covers them, and a crash of the process loses none."""
 
 
 class LedgerError(Exception):

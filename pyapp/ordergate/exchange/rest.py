@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote
 from aiohttp import web
 
 from ordergate.exchange import api
+from ordergate.exchange.methods import ROUTES
 from ordergate.exchange.request import Answer, Request
 from ordergate.exchange.server import Server
 from ordergate.exchange.signatures import split
@@ -33,7 +34,7 @@ async def gone(request: web.Request) -> web.Response:
 
 async def handle(http: web.Request) -> web.StreamResponse:
     server = http.app[SERVER]
-    method = api.ROUTES.get((http.method, http.path))
+    method = ROUTES.get((http.method, http.path))
     if method is None:
         return web.Response(status=404, text="<html><body>404 Not found</body></html>", content_type="text/html")
     request = read(http, method.name, await http.read())

@@ -82,9 +82,8 @@ class Server:
         self._count_fills(events, now)
         sequence = self.ledger.append(name, arguments, now, ledger.digest(result, events))
         self.pending.append((sequence, events))
-        if name not in ledger.UNFLUSHED or self.ledger.durable == sequence:
-            await self.ledger.flushed(sequence)
-            self._tell()
+        await self.ledger.flushed(sequence)
+        self._tell()
         return result, sequence
 
     def _tell(self) -> None:

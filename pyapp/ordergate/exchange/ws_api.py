@@ -7,6 +7,7 @@ from aiohttp import web
 
 from ordergate.exchange import api, limits, sessions, sockets
 from ordergate.exchange.errors import ApiError, bad
+from ordergate.exchange.methods import METHODS
 from ordergate.exchange.request import Answer, Request
 from ordergate.exchange.server import Server
 from ordergate.exchange.sessions import Session
@@ -44,7 +45,7 @@ async def _hear(server: Server, session: Session, address: str, text: str) -> No
     frame = read(text)
     if isinstance(frame, tuple):
         return say(session.socket, _refusal(server, address, *frame))
-    method = api.METHODS.get(frame.method)
+    method = METHODS.get(frame.method)
     if method is None or method.name.startswith(("GET ", "POST ")):
         return say(session.socket, _refusal(server, address, frame.id, NO_METHOD))
     request = _request(session, frame, address)
@@ -107,6 +108,6 @@ def _refusal(server: Server, address: str, name: str, error: ApiError) -> str:
 
 def _limits(server: Server, address: str, request: Request | None) -> list[dict[str, Any]]:
     """The block of rate limits: unfilled orders only where the request could add to them."""
-    places = request is not None and api.METHODS[request.method].places
+    places = request is not None and METHODS[request.method].places
     account = request.account if request is not None and places else None
     return limits.rate_limits(server.counters, address, account, server.clock.now())

@@ -34,6 +34,8 @@ FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 15.0
 """Between two attempts; each is two connections, and the exchange allows 300 in five minutes."""
 CLOSE_S: Final = 1.0
+SUBSCRIPTIONS: Final = 2
+"""One of quotes and one of trades, each on a connection of its own."""
 HELD: Final = 4_096
 """Ticks that wait to be taken; beyond it the newest quote of each symbol stands for all of them."""
 
@@ -62,6 +64,9 @@ class Feed:
     """Update id of each symbol's newest quote: an older one that comes later is passed over."""
     quoted: set[str] = field(default_factory=set)
     """Symbols whose last word was a quote."""
+    answers: int = 0
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the exchange has confirmed both subscriptions."""
     quotes: int = 0
     unreadable: int = 0
     leaving: bool = False
@@ -193,7 +198,11 @@ async def _watch_life(exchange: Any, feed: Feed, silence_s: float) -> None:
 
 
 async def _ask(exchange: Any, feed: Feed, symbol: str, errors: type[Exception]) -> None:
-    """The book of a symbol as it stands: its next change may take long. The streams go on without it."""
+    """The book of a symbol as it stands: its next change may take long. The streams go on without it.
+
+    Asked only once its changes are heard: a book without them would be stale, and nobody would know.
+    """
+    await feed.subscribed.wait()
     try:
         book = await exchange.public_get_depth({"symbol": symbol, "limit": 5})
         bid, ask = book["bids"][0], book["asks"][0]
@@ -216,6 +225,9 @@ def _hear_message(feed: Feed, otherwise: Any, client: Any, message: Any) -> None
         elif event == "serverShutdown":
             feed.leaving = True
         else:
+            feed.answers += isinstance(message, dict) and message.get("result", 0) is None
+            if feed.answers == SUBSCRIPTIONS:
+                feed.subscribed.set()
             otherwise(client, message)
     except (ValueError, KeyError, TypeError):
         feed.unreadable += 1
