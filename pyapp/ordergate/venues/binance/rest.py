@@ -20,26 +20,31 @@ TRADES_OF_ORDER: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One thing to ask: ccxt's name of it, its lane and weight, and how long it may wait for room in the budget."""
+    """One thing to ask, its lane and weight, and how long it may wait for room in the budget.
 
-    name: str
+    `api`: ccxt's name of the part of the exchange that it belongs to, which says how it is signed.
+    """
+
+    method: str
+    path: str
+    api: str
     lane: Lane
     weight: int
     patience_ms: int = 0
 
 
-PLACE: Final = Endpoint("privatePostOrder", "new", 1)
-CANCEL: Final = Endpoint("privateDeleteOrder", "cancel", 1)
-AMEND: Final = Endpoint("privatePutOrderAmendKeepPriority", "cancel", 4)
-ORDER: Final = Endpoint("privateGetOrder", "reconcile", 4)
-OPEN_ORDERS: Final = Endpoint("privateGetOpenOrders", "reconcile", 6, 65_000)
-ALL_ORDERS: Final = Endpoint("privateGetAllOrders", "reconcile", 20, 65_000)
-MY_TRADES: Final = Endpoint("privateGetMyTrades", "reconcile", 20, 65_000)
-ACCOUNT: Final = Endpoint("privateGetAccount", "reconcile", 20, 65_000)
-TIME: Final = Endpoint("publicGetTime", "cancel", 1)
+PLACE: Final = Endpoint("POST", "order", "private", "new", 1)
+CANCEL: Final = Endpoint("DELETE", "order", "private", "cancel", 1)
+AMEND: Final = Endpoint("PUT", "order/amend/keepPriority", "private", "cancel", 4)
+ORDER: Final = Endpoint("GET", "order", "private", "reconcile", 4)
+OPEN_ORDERS: Final = Endpoint("GET", "openOrders", "private", "reconcile", 6, 65_000)
+ALL_ORDERS: Final = Endpoint("GET", "allOrders", "private", "reconcile", 20, 65_000)
+MY_TRADES: Final = Endpoint("GET", "myTrades", "private", "reconcile", 20, 65_000)
+ACCOUNT: Final = Endpoint("GET", "account", "private", "reconcile", 20, 65_000)
+TIME: Final = Endpoint("GET", "time", "public", "cancel", 1)
 """Without the time nothing can be signed, so it has the first lane."""
-EXCHANGE_INFO: Final = Endpoint("publicGetExchangeInfo", "read", 20, 65_000)
-RESTRICTIONS: Final = Endpoint("sapiGetAccountApiRestrictions", "read", 1, 65_000)
+EXCHANGE_INFO: Final = Endpoint("GET", "exchangeInfo", "public", "read", 20, 65_000)
+RESTRICTIONS: Final = Endpoint("GET", "account/apiRestrictions", "sapi", "read", 1, 65_000)
 
 
 def open(
@@ -170,7 +175,7 @@ class Rest:
             ticket = self.budget.take(endpoint.lane, weight or endpoint.weight, account)
         answer: Answer | None = None
         try:
-            answer = await getattr(self._wire, endpoint.name)(dict(params))
+            answer = await self._wire.request(endpoint.path, [endpoint.api], endpoint.method, dict(params))
         finally:
             self.budget.settle(ticket, answer)
         if answer.code == WRONG_TIME:
