@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ordergate.config.settings import Binance
 from ordergate.venues.binance.answer import Answer, Number, not_sent
 from ordergate.venues.binance.budget import Budget, Lane
 from ordergate.venues.binance.clock import Clock
 from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.transport import UrlSet, Wire, open_http
 
-__all__ = ["Answer", "Endpoint", "Rest", "UrlSet", "open"]
+__all__ = ["Answer", "Endpoint", "Rest", "UrlSet", "open", "urls_of"]
 
 WRONG_TIME: Final = -1021
 OPEN_ORDERS_OF_ALL: Final = 80
@@ -43,8 +44,14 @@ MY_TRADES: Final = Endpoint("GET", "myTrades", "private", "reconcile", 20, 65_00
 ACCOUNT: Final = Endpoint("GET", "account", "private", "reconcile", 20, 65_000)
 TIME: Final = Endpoint("GET", "time", "public", "cancel", 1)
 """Without the time nothing can be signed, so it has the first lane."""
+MY_FILTERS: Final = Endpoint("GET", "myFilters", "private", "read", 40, 65_000)
 EXCHANGE_INFO: Final = Endpoint("GET", "exchangeInfo", "public", "read", 20, 65_000)
 RESTRICTIONS: Final = Endpoint("GET", "account/apiRestrictions", "sapi", "read", 1, 65_000)
+
+
+def urls_of(settings: Binance) -> UrlSet:
+    """Where the settings say that the exchange is."""
+    return UrlSet(settings.rest_url, settings.ws_api_url, settings.stream_url, frozenset(settings.allowed_hosts))
 
 
 def open(
@@ -138,6 +145,10 @@ class Rest:
     async def account(self) -> Answer:
         """GET account: its balances, and whether it may trade."""
         return await self._ask(ACCOUNT, {})
+
+    async def my_filters(self, symbol: str) -> Answer:
+        """GET myFilters: those of the account as well, MAX_ASSET for one."""
+        return await self._ask(MY_FILTERS, {"symbol": symbol})
 
     async def exchange_info(self, symbols: list[str] | None = None) -> Answer:
         """GET exchangeInfo of these symbols; its rate limits go into the budget."""
