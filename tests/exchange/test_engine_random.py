@@ -185,9 +185,11 @@ def test_the_same_commands_make_the_same_exchange() -> None:
 
 
 def vars_of(ex: Exchange) -> Any:
-    return [
-        (account.name, account.free, account.locked) for account in ex.accounts.values()
-    ] + [ex.fees, ex.supply, ex.account_orders]
+    return [(account.name, account.free, account.locked) for account in ex.accounts.values()] + [
+        ex.fees,
+        ex.supply,
+        ex.account_orders,
+    ]
 
 
 def test_the_demo_settings_are_valid() -> None:
