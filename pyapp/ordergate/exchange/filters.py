@@ -15,6 +15,8 @@ AMOUNTS = frozenset(
     }
 )  # fmt: skip
 """Parts of filters that are decimals."""
+RECENT_MS = 300_000
+"""How long trades count for an average price, at most."""
 
 
 def read(filters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -39,6 +41,13 @@ def shown_filters(symbol: Symbol) -> list[dict[str, Any]]:
 
 def average_price(symbol: Symbol, minutes: int, now: int) -> int:
     """Volume-weighted over the last minutes; without a trade in them, or for 0 minutes, the last price."""
+    while symbol.recent and symbol.recent[0][0] < now - RECENT_MS:
+        _, spent, traded = symbol.recent.popleft()
+        symbol.recent_quote -= spent
+        symbol.recent_quantity -= traded
+    if minutes * 60_000 >= RECENT_MS:
+        quote, quantity = symbol.recent_quote, symbol.recent_quantity
+        return quote * 10**8 // quantity if quantity else symbol.last_price
     quote = quantity = 0
     for time, spent, traded in reversed(symbol.recent):
         if time < now - minutes * 60_000:

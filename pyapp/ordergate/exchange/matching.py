@@ -6,8 +6,6 @@ from ordergate.exchange.reports import report, tell_trade
 from ordergate.exchange.state import HOUSE, OPEN, Exchange, Fill, Order, Symbol
 
 MARKET_TYPES = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
-RECENT_MS = 300_000
-"""How long trades count for an average price, at most."""
 
 
 def limit_of(order: Order) -> int:
@@ -60,8 +58,8 @@ def trade(ex: Exchange, symbol: Symbol, maker: Order, taker: Order, price: int, 
     symbol.last_price = price
     quote = times(price, quantity)
     symbol.recent.append((now, quote, quantity))
-    while symbol.recent[0][0] < now - RECENT_MS:
-        symbol.recent.popleft()
+    symbol.recent_quote += quote
+    symbol.recent_quantity += quantity
     if symbol.book.resting(maker):
         symbol.book.reduce(maker, quantity)
     sides = [_book(ex, order, number, price, quantity, quote, now, order is maker) for order in (maker, taker)]

@@ -111,7 +111,10 @@ class Account:
 
 @dataclass(slots=True)
 class Symbol:
-    """`filters` are as `exchangeInfo` shows them; `stops` wait for their price, by order id."""
+    """`filters` are as `exchangeInfo` shows them; `stops` wait for their price, by order id.
+
+    `recent`: time, quote amount and quantity of the trades of the last five minutes, and their sums.
+    """
 
     name: str
     base: str
@@ -126,6 +129,8 @@ class Symbol:
     stops: dict[int, Order] = field(default_factory=dict)
     trades: deque[Fill] = field(default_factory=lambda: deque(maxlen=KEPT_TRADES))
     recent: deque[tuple[int, int, int]] = field(default_factory=deque)
+    recent_quote: int = 0
+    recent_quantity: int = 0
     best_told: tuple[int, int, int, int] = (0, 0, 0, 0)
     stp_default: str = "EXPIRE_MAKER"
 

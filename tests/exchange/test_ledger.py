@@ -1,0 +1,78 @@
+"""The exchange's ledger is what it is: a killed exchange comes back the same, to the last digit."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ordergate.exchange.config import DEFAULT
+from ordergate.exchange.ledger import LedgerError, opened
+from tests.exchange.running import BETA, Running
+
+
+def traded(exchange: Running) -> None:
+    exchange.tell("/book", {"symbol": "BTCUSDT", "bids": [["59990", "1"]], "asks": [["60010", "1"], ["60020", "1"]]})
+    assert exchange.place("a1").status == 200
+    assert exchange.place("a2", price="60020", quantity="1.5").body["status"] == "FILLED"
+    assert exchange.place("a3", type="STOP_LOSS_LIMIT", price="61000", stopPrice="60500").status == 200
+    assert exchange.place("b1", BETA, side="SELL", price="60100").status == 200
+    assert exchange.signed("DELETE", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="a1").status == 200
+    exchange.tell("/deposit", {"account": "beta", "asset": "USDT", "amount": "12.5"})
+    exchange.tell("/symbol", {"symbol": "ETHUSDT", "status": "HALT"})
+    exchange.tell("/step", {"seed": 3})
+
+
+def facts(exchange: Running) -> object:
+    state = exchange.see("/state")
+    return {name: part for name, part in state.items() if name != "now"}, exchange.see("/ledger")["commits"]
+
+
+def test_after_a_kill_everything_is_as_it_was(tmp_path: Path) -> None:
+    with Running(ledger=tmp_path) as exchange:
+        traded(exchange)
+        before = facts(exchange)
+        sequence = exchange.see("/ledger")["sequence"]
+        exchange.kill()
+    with Running(ledger=tmp_path) as exchange:
+        assert facts(exchange) == before
+        assert exchange.see("/ledger")["sequence"] == sequence
+        assert exchange.place("a3", quantity="0.02", price="49000").code == -2010  # still open, so still a duplicate
+        assert exchange.place("a1").status == 200  # canceled, so its id is free
+        assert exchange.order("a2").body["cummulativeQuoteQty"] == "90020.00000000"
+        assert exchange.stop() == 0
+    with Running(ledger=tmp_path) as exchange:
+        assert exchange.see("/ledger")["sequence"] == sequence + 1
+    requests = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
+    placed = [one for one in requests if one["method"] == "order.place"]
+    assert [(one["clientOrderId"], one["commit"] is not None) for one in placed] == [
+        ("a1", True), ("a2", True), ("a3", True), ("b1", True), ("a3", False), ("a1", True),
+    ]  # fmt: skip
+    assert not any("secret" in line for line in (tmp_path / "requests.jsonl").read_text().splitlines())
+
+
+def test_a_torn_last_line_is_cut_and_nothing_else(tmp_path: Path) -> None:
+    with Running(ledger=tmp_path) as exchange:
+        exchange.place("a1")
+        exchange.place("a2")
+        exchange.kill()
+    path = tmp_path / "ledger.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"n":3,"t":1')
+    ex, ledger = opened(tmp_path, DEFAULT)
+    ledger.close()
+    assert ledger.sequence == 2 and path.read_bytes() == whole
+    assert [order.client_id for order in ex.account_orders["alpha", "BTCUSDT"].values()] == ["a1", "a2"]
+
+
+def test_a_changed_line_and_other_settings_are_refused(tmp_path: Path) -> None:
+    with Running(ledger=tmp_path) as exchange:
+        exchange.place("a1")
+        exchange.stop()
+    path = tmp_path / "ledger.jsonl"
+    whole = path.read_text()
+    path.write_text(whole.replace('"quantity":"0.01"', '"quantity":"0.02"'))
+    with pytest.raises(LedgerError, match="command 1"):
+        opened(tmp_path, DEFAULT)
+    path.write_text(whole.replace('"maker":"0.001"', '"maker":"0.002"', 1))
+    with pytest.raises(LedgerError, match="other settings"):
+        opened(tmp_path, DEFAULT)
