@@ -67,7 +67,7 @@ def test_a_key_that_may_withdraw_is_not_traded_with() -> None:
     async def scenario(stage: Stage) -> None:
         await stage.act("key", apiKey=KEY, enableWithdrawals=True)
         await stage.open_session()
-        await stage.until(lambda: "may withdraw" in stage.fold.ready.get(ACCOUNT, (0, ""))[1], "refused")
+        await stage.until(lambda: "withdraw" in stage.fold.ready.get(ACCOUNT, (0, ""))[1], "refused")
         assert not [one for one in await requests(stage) if one["method"] == "userDataStream.subscribe.signature"]
         await stage.act("key", apiKey=KEY, enableWithdrawals=False)
         await stage.trading()
@@ -80,7 +80,7 @@ def test_a_key_that_the_exchange_does_not_take(change: dict[str, Any]) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.act("key", apiKey=KEY, **change)
         await stage.open_session()
-        await stage.until(lambda: "-2015" in stage.fold.ready.get(ACCOUNT, (0, ""))[1], "refused")
+        await stage.until(lambda: "KEY_REFUSED" in stage.fold.ready.get(ACCOUNT, (0, ""))[1], "refused")
 
     play(scenario, open_session=False)
 
@@ -110,6 +110,26 @@ def test_an_exchange_that_is_away_at_the_start_keeps_the_account_from_trading() 
         await stage.trading()
 
     play(scenario, open_session=False)
+
+
+def test_a_filter_that_changes_is_reported() -> None:
+    """T10: the order is refused definitely, and the exchange is asked at once what its filters are now."""
+
+    async def scenario(stage: Stage) -> None:
+        def told() -> set[str]:
+            fields = [report[1] for report in stage.fold.reports if report[0] == "INSTRUMENT"]
+            return {one["stepSize"] for one in fields if one["symbol"] == "BTCUSDT"}
+
+        await stage.until(told, "listed")
+        before = told()
+        await stage.act("symbol", symbol="BTCUSDT", filters={"LOT_SIZE": {"minQty": "0.1", "maxQty": "9000",
+                                                                          "stepSize": "0.1"}})  # fmt: skip
+        order = stage.place(quantity="0.15")
+        await stage.status(order, "REJECTED")
+        assert stage.fold.orders[order]["reason"] == "FILTER_LOT_SIZE"
+        await stage.until(lambda: told() != before, "listed anew")
+
+    play(scenario)
 
 
 @pytest.mark.parametrize("change", [{"status": "HALT"}, {"status": "BREAK"}])

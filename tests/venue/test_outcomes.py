@@ -66,7 +66,12 @@ def test_every_unknown_outcome_ends_by_evidence(heard: bool) -> None:
             assert Decimal(facts["filled"]) == (Decimal("0.001") if wanted == "FILLED" else 0), name
 
         await asyncio.gather(*(check(*case) for case in cases))
-        places = [one for one in (await stage.ledger())["requests"] if one["method"] == "order.place"]
+        places = [
+            one
+            for one in (await stage.ledger())["requests"]
+            # On a slow machine one may come too late for the short window of this test: refused, and sent again.
+            if one["method"] == "order.place" and one["code"] != -1021
+        ]
         assert len(places) == len(cases), "nothing was sent a second time"
         await stage.agrees()
 

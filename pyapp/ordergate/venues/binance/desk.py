@@ -130,6 +130,10 @@ class Desk:
     out: list[Report] = field(default_factory=list)
     assets: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Symbol -> (base, quote)."""
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the exchange has said what it lists."""
+    relist: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a filter refused an order: it is not as we know it."""
     asked_again: set[int] = field(default_factory=set)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     ended: BaseException | None = None

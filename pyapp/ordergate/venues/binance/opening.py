@@ -35,7 +35,7 @@ async def serve(opened: "Opened", settings: Settings, paths: Paths, stop: asynci
     """Serves one session until `stop` is set. Raises VenueRefused, and whatever ends a session."""
     live, clock = settings.binance, Clock()
     budget = Budget(clock.now_ms, paths.exchange_limits)
-    urls = rest.UrlSet(live.rest_url, live.ws_api_url, live.stream_url, frozenset(live.allowed_hosts))
+    urls = rest.urls_of(live)
     accounts = {
         credential.account: AccountDesk(
             credential.account,

@@ -153,6 +153,8 @@ def _take_outcome(desk: Desk, side: AccountDesk, order: Submit, answer: Answer, 
             except Malformed as error:
                 report(desk, ("UNKNOWN", order.order, "MALFORMED", str(error)))
         case "REJECT" | "NOT_SENT":
+            if outcome.reason.startswith("FILTER_"):
+                desk.relist.set()
             report(desk, (outcome.kind, order.order, outcome.reason, outcome.text))
         case _:
             # Of a duplicate as well: which order it is that the exchange has, a query tells.

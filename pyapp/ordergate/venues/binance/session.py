@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 
 from ordergate.venues import kill_reading
-from ordergate.venues.binance import accounts, booking, clock, readiness, resolving, sending
+from ordergate.venues.binance import accounts, booking, clock, listing, readiness, resolving, sending
 from ordergate.venues.binance.desk import VENUE, AccountDesk, Desk, facts_of, log, report, spawn
 from ordergate.venues.link import LinkClosed, Work, send
 
@@ -28,7 +28,9 @@ async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: as
         for side in desk.accounts.values():
             spawn(desk, accounts.open_account(desk, side, http, stream_url))
         if desk.accounts:
-            spawn(desk, clock.keep(desk.clock, next(iter(desk.accounts.values())).rest.time))
+            anyone = next(iter(desk.accounts.values()))
+            spawn(desk, clock.keep(desk.clock, anyone.rest.time))
+            spawn(desk, listing.keep(desk, anyone))
         told_s = 0.0
         while not stop.is_set():
             behind = await step(desk)
