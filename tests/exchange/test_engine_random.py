@@ -44,7 +44,7 @@ class Checks:
         assert order.executed == sum(fill.quantity for fill in order.fills)
         assert order.quote == sum(fill.quote for fill in order.fills)
         assert order.quote == sum(times(fill.price, fill.quantity) for fill in order.fills)
-        assert 0 <= order.left and 0 <= order.lock
+        assert order.left >= 0 and order.lock >= 0
         is_open = order.order_id in self.ex.open.get((order.account, order.symbol), ())
         assert is_open == (order.status in OPEN)
         if not is_open:
