@@ -1,21 +1,17 @@
-"""Keeps our instruments what the exchange says they are: at the start, every few minutes, and when a refusal hints."""
+"""What the exchange lists of our symbols, asked so that one symbol cannot hide the others, and what has changed."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
-from ordergate.venues.binance import instruments, outcomes
+from ordergate.venues.binance import instruments
 from ordergate.venues.binance.answer import Answer
 from ordergate.venues.binance.instruments import Listed
 from ordergate.venues.binance.rest import Rest
 from ordergate.venues.reports import Report
 
-EVERY_S: Final = 300.0
-GAP_S: Final = 5.0
-"""However many refusals hint at a change, the exchange is not asked more often."""
 UNKNOWN_SYMBOL: Final = -1121
 NOT_LISTED: Final = "NOT_LISTED"
 """Our status of a symbol that the exchange does not list any more: no new order is taken for it."""
@@ -80,30 +76,3 @@ def changes(known: Known, found: Listed) -> list[Report]:
             reports.append(("INSTRUMENT", dict(known.fields[symbol])))
     known.amendable = found.amendable
     return reports
-
-
-async def keep(
-    rest: Rest,
-    symbols: Sequence[str],
-    known: Known,
-    tell: Callable[..., None],
-    hinted: asyncio.Event,
-    every_s: float = EVERY_S,
-    gap_s: float = GAP_S,
-) -> None:
-    """Loads again and again, and at once (but not within `gap_s`) when `hinted` is set. `tell` takes the reports."""
-    while True:
-        hinted.clear()
-        found = await load(rest, symbols)
-        if isinstance(found, Answer):
-            seen = outcomes.of_query(found)
-            log.warning("symbols and filters not loaded", reason=seen.reason, text=seen.text)
-            await asyncio.sleep(max(gap_s, found.retry_after_ms / 1_000))
-            continue
-        tell(*changes(known, found))
-        await asyncio.sleep(min(gap_s, every_s))
-        try:
-            async with asyncio.timeout(max(0.0, every_s - gap_s)):
-                await hinted.wait()
-        except TimeoutError:
-            pass

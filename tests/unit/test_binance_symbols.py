@@ -1,4 +1,4 @@
-"""Our instruments follow the exchange's: what is told, when it is asked again, what an unreadable answer changes."""
+"""Our instruments follow the exchange's: what is asked, what is told, what an unreadable answer changes."""
 
 import asyncio
 import json
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ordergate.venues.binance import listing
+from ordergate.venues.binance import symbols
 from ordergate.venues.binance.answer import Answer, decode, not_sent, read
 from ordergate.venues.binance.instruments import Listed, listed
-from ordergate.venues.binance.listing import Known, changes, keep, load
+from ordergate.venues.binance.symbols import Known, changes, load
 from tests.unit.test_binance_instruments import BTCUSDT, changed, with_filter
 
 ETHUSDT = changed(symbol="ETHUSDT", baseAsset="ETH", amendAllowed=False)
@@ -34,14 +34,14 @@ class Exchange:
         return read(200, {}, json.dumps(body).encode())
 
 
-def loaded(exchange: Any, *symbols: str) -> Listed:
-    found = asyncio.run(load(exchange, symbols))
+def loaded(exchange: Any, *wanted: str) -> Listed:
+    found = asyncio.run(load(exchange, wanted))
     assert isinstance(found, Listed)
     return found
 
 
-def found(*entries: dict[str, Any], symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")) -> Listed:
-    return listed(decode(json.dumps({"symbols": entries}).encode()), symbols)
+def found(*entries: dict[str, Any]) -> Listed:
+    return listed(decode(json.dumps({"symbols": entries}).encode()), ["BTCUSDT", "ETHUSDT"])
 
 
 def statuses(reports: list[Any]) -> list[tuple[str, str]]:
@@ -87,7 +87,7 @@ def test_only_changes_are_told() -> None:
 def test_a_symbol_that_is_gone_trades_no_more_and_comes_back() -> None:
     known = Known()
     changes(known, found(BTCUSDT, ETHUSDT))
-    assert statuses(changes(known, found(BTCUSDT))) == [("ETHUSDT", listing.NOT_LISTED)]
+    assert statuses(changes(known, found(BTCUSDT))) == [("ETHUSDT", symbols.NOT_LISTED)]
     assert changes(known, found(BTCUSDT)) == []
     assert statuses(changes(known, found(BTCUSDT, ETHUSDT))) == [("ETHUSDT", "TRADING")]
 
@@ -110,31 +110,4 @@ def test_a_symbol_that_cannot_be_read_stays_as_it_was(capsys: pytest.CaptureFixt
      ("INSUFFICIENT_BALANCE", False), ("WOULD_TAKE", False), ("", False)],
 )  # fmt: skip
 def test_which_refusals_hint(reason: str, hints: bool) -> None:
-    assert listing.hints_at_a_change(reason) == hints
-
-
-def test_a_hint_asks_again_and_an_exchange_that_is_away_is_asked_again() -> None:
-    exchange: Any = Exchange(BTCUSDT)
-    told: list[Any] = []
-
-    async def scene() -> None:
-        hinted = asyncio.Event()
-        exchange.instead = lambda: Answer(True, error="TimeoutError: ")
-        keeping = asyncio.create_task(
-            keep(exchange, ["BTCUSDT"], Known(), lambda *reports: told.extend(reports), hinted, 3_600, 0.01)
-        )
-        async with asyncio.timeout(10):
-            while len(exchange.asked) < 2:
-                await asyncio.sleep(0.001)
-            assert not told
-            exchange.instead = None
-            while not told:
-                await asyncio.sleep(0.001)
-            exchange.entries["BTCUSDT"] = changed(status="BREAK")
-            hinted.set()
-            while len(told) < 2:
-                await asyncio.sleep(0.001)
-        keeping.cancel()
-
-    asyncio.run(scene())
-    assert statuses(told) == [("BTCUSDT", "TRADING"), ("BTCUSDT", "BREAK")]
+    assert symbols.hints_at_a_change(reason) == hints
