@@ -52,10 +52,10 @@ def prices(text: str) -> str:
     """A price source; a directory that is replayed has to be there."""
     source, _, rest = text.partition(":")
     place = rest.partition("?")[0]  # options follow, checked where they are read
-    if text == "synthetic":
+    if text in ("synthetic", "ccxt:binance"):
         return text
     if source != "replay" or not place:
-        raise ValueError(f"{text!r}: expected synthetic or replay:<directory>")
+        raise ValueError(f"{text!r}: expected synthetic, ccxt:binance or replay:<directory>")
     if not Path(place).is_dir():
         raise ValueError(f"{text!r}: {os.path.abspath(place)} is not a directory")
     return text

@@ -74,7 +74,10 @@ class Archive(msgspec.Struct, frozen=True):
 
 
 class Paper(msgspec.Struct, frozen=True):
-    """The PAPER venue: price source (`synthetic` or `replay:<dir>`), answer latency, fee as a fraction, seed, speed."""
+    """The PAPER venue: price source, answer latency, fee as a fraction, seed, speed.
+
+    `prices`: `synthetic`, `replay:<dir>`, or `ccxt:binance` for the live prices of the exchange that [binance] names.
+    """
 
     prices: Text = "synthetic"
     latency_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ordergate.exchange.faults import Faults
 from ordergate.exchange.state import Event
@@ -17,6 +17,12 @@ RENUMBERED: Final = 10**12
 """Added to the execution id of an event that is repeated under a new one."""
 
 
+class Ends(Protocol):
+    """What a fault rule can do to the connections that would have heard an event."""
+
+    def at_event(self, action: dict[str, Any], event: Event) -> None: ...
+
+
 @dataclass(slots=True)
 class Hub:
     """Subscribers by account, and by stream (`btcusdt@trade`, `btcusdt@depth`, `btcusdt@bookTicker`)."""
@@ -27,6 +33,8 @@ class Hub:
     last: dict[str, deque[Event]] = field(default_factory=dict)
     held: dict[str, list[Event]] = field(default_factory=dict)
     sent: int = 0
+    ends: "Ends | None" = None
+    """Ends connections in place of an event; None: there are none."""
 
     def subscribe(self, account: str, queue: Subscriber) -> None:
         self.users.setdefault(account, []).append(queue)
@@ -66,6 +74,9 @@ class Hub:
             case "duplicate":
                 past = [*self.last.get(event.account or "", ()), event][-int(action.get("last", 1)) :]
                 return deliveries + [(_renumbered(one) if action.get("renumber") else one, 0) for one in past]
+            case "close" | "reset" | "half_open" | "terminate":
+                if self.ends is not None:
+                    self.ends.at_event(action, event)
             case "swap":
                 self.held.setdefault(event.account or event.symbol or "", []).extend(one for one, _ in deliveries)
                 loop = asyncio.get_running_loop()
