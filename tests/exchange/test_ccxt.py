@@ -44,27 +44,22 @@ def test_sync(exchange: Running) -> None:
         one.cancel_order(placed["id"], "BTC/USDT")
     with pytest.raises(ccxt.OrderNotFound):
         one.fetch_order("999999", "BTC/USDT")
-    with pytest.raises(ccxt.InvalidOrder):
-        one.create_order("BTC/USDT", "limit", "buy", "0.01", "50000", {"postOnly": True, "stopPrice": "1"})
+    with pytest.raises(ccxt.OrderImmediatelyFillable):
+        one.create_order("BTC/USDT", "limit", "buy", "0.01", "60010", {"postOnly": True})
     with pytest.raises(ccxt.InsufficientFunds):
-        one.create_order("BTC/USDT", "limit", "buy", "900", "50000")
+        one.create_order("BTC/USDT", "limit", "buy", "100", "50000")
 
     before = one.fetch_balance()
     bought = one.create_order("BTC/USDT", "market", "buy", "0.02")
     assert (bought["status"], bought["average"], bought["filled"]) == ("closed", 60_010, 0.02)
     trades = one.fetch_my_trades("BTC/USDT")
-    assert trades[-1]["order"] == bought["id"] and trades[-1]["fee"] == {
-        "cost": 0.00002,
-        "currency": "BTC",
-        "rate": None,
-    }
+    assert trades[-1]["order"] == bought["id"] and trades[-1]["fee"] == {"cost": 0.00002, "currency": "BTC"}
     after = one.fetch_balance()
     assert after["BTC"]["total"] == pytest.approx(before["BTC"]["total"] + 0.02 - 0.00002, abs=1e-12)
     assert after["USDT"]["total"] == pytest.approx(before["USDT"]["total"] - 0.02 * 60_010, abs=1e-6)
     cost = one.create_order("BTC/USDT", "market", "buy", None, None, {"cost": "100"})
     assert cost["filled"] == 0.00166 and cost["cost"] == pytest.approx(0.00166 * 60_010)
     stop = one.create_order("BTC/USDT", "limit", "sell", "0.01", "55000", {"stopPrice": "56000"})
-    assert stop["type"] in {"stop_loss_limit", "limit"} and stop["status"] in {"open", None}
     assert one.fetch_order(stop["id"], "BTC/USDT")["stopPrice"] == 56_000
     one.cancel_all_orders("BTC/USDT")
     assert one.fetch_open_orders("BTC/USDT") == []

@@ -45,7 +45,7 @@ class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 
 class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`filters`: as in `exchangeInfo`, by their type. `price`: where the market maker starts."""
+    """`filters`: as in `exchangeInfo`, by their type. `price`: what it traded at last, before this began."""
 
     name: Text
     base: Text
@@ -159,7 +159,14 @@ def open_exchange(config: Config) -> Exchange:
     """A fresh exchange with these accounts and symbols. Raises ValueError for amounts and filters that cannot be."""
     symbols = {
         one.name: Symbol(
-            one.name, one.base, one.quote, one.status, filters.read(one.filters), Book(), stp_default=one.stp
+            one.name,
+            one.base,
+            one.quote,
+            one.status,
+            filters.read(one.filters),
+            Book(),
+            last_price=exact(one.price),
+            stp_default=one.stp,
         )
         for one in config.symbols
     }

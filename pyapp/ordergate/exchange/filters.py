@@ -66,7 +66,7 @@ def price_filter(symbol: Symbol, price: int) -> str | None:
 
 
 def percent_price(symbol: Symbol, buys: bool, price: int, now: int) -> str | None:
-    """PERCENT_PRICE_BY_SIDE and PERCENT_PRICE around the average price; passes while there is none."""
+    """PERCENT_PRICE_BY_SIDE and PERCENT_PRICE around the average price."""
     side = "bid" if buys else "ask"
     for kind, up, down in (
         ("PERCENT_PRICE_BY_SIDE", f"{side}MultiplierUp", f"{side}MultiplierDown"),
@@ -76,7 +76,7 @@ def percent_price(symbol: Symbol, buys: bool, price: int, now: int) -> str | Non
         if parts is None:
             continue
         average = average_price(symbol, parts["avgPriceMins"], now)
-        if average and not times(average, parts[down]) <= price <= times(average, parts[up]):
+        if not times(average, parts[down]) <= price <= times(average, parts[up]):
             return kind
     return None
 

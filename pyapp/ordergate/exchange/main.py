@@ -125,8 +125,6 @@ async def start_market(server: Server) -> None:
         if server.ex.symbols[name].status == "TRADING" and not server.ex.symbols[name].book.bids.prices:
             price = shown(memory["mid"])
             await server.execute("move", {"symbol": name, "price": price})
-            least = shown(server.ex.symbols[name].number("LOT_SIZE", "minQty"))
-            await server.execute("print", {"symbol": name, "price": price, "quantity": least})
 
 
 async def _market(server: Server, seed: int, seconds: float) -> None:
