@@ -241,9 +241,9 @@ def _settle(
     """`falls`: the count also goes down (unfilled orders that fill), so the newest one is right, not the highest."""
     window.roll(now_ms)
     window.under_way = max(0, window.under_way - amount)
-    if started_ms // window.length_ms != window.number:
-        return  # the count may be that of the window before
-    if said is not None:
+    same = started_ms // window.length_ms == window.number
+    if said is not None and same:
         window.seen = said if falls else max(window.seen, said)
     elif counted:
+        # Nothing was said, or of the window before: then it may have been counted in this one.
         window.seen += amount

@@ -32,10 +32,10 @@ def boottime_ns() -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    at_ns: int
+    since_ns: int
     low_ms: float
     high_ms: float
-    """Server's clock minus ours, in milliseconds, at `at_ns`."""
+    """Server's clock minus ours, in milliseconds, at some moment since `since_ns`."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class Clock:
 
     def heard(self, sent_ns: int, received_ns: int, server_ms: int) -> None:
         """Takes what `GET time` said. The answer is in whole milliseconds: the server's clock was in [it, it + 1)."""
-        sample = _Sample(received_ns, server_ms - received_ns / NS, server_ms + 1 - sent_ns / NS)
+        sample = _Sample(sent_ns, server_ms - received_ns / NS, server_ms + 1 - sent_ns / NS)
         self._samples.append(sample)
         low, high = self._bounds(received_ns)
         if low > high:
@@ -95,7 +95,7 @@ class Clock:
         return self.bound_ms <= GOOD_MS
 
     def _bounds(self, now_ns: int) -> tuple[float, float]:
-        aged = [(one, (now_ns - one.at_ns) / NS * DRIFT) for one in self._samples]
+        aged = [(one, (now_ns - one.since_ns) / NS * DRIFT) for one in self._samples]
         return max(one.low_ms - age for one, age in aged), min(one.high_ms + age for one, age in aged)
 
 
@@ -103,11 +103,12 @@ async def keep(clock: Clock, ask: Callable[[], Awaitable[Answer]], every_s: floa
     """Asks for the time again and again (`Rest.time`, which tells the clock); at once when the clock is stale."""
     while True:
         answer = await ask()
-        heard = answer.status == 200 and not clock.stale.is_set()
-        wait_s = every_s if heard else max(RETRY_S, answer.retry_after_ms / 1_000)
+        if not clock.good:
+            # Asking again at once would only hammer on an exchange that is down or has banned us.
+            await asyncio.sleep(max(RETRY_S, answer.retry_after_ms / 1_000))
+            continue
         try:
-            async with asyncio.timeout(wait_s):
-                # Stale already: the last answer was none, and asking again at once would only hammer.
-                await (clock.stale.wait() if heard else asyncio.Event().wait())
+            async with asyncio.timeout(every_s):
+                await clock.stale.wait()
         except TimeoutError:
             pass

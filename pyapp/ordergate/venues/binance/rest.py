@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ordergate.config.settings import Binance
 from ordergate.venues.binance.answer import Answer, Number, not_sent
 from ordergate.venues.binance.budget import Budget, Lane
 from ordergate.venues.binance.clock import Clock
 from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.transport import UrlSet, Wire, open_http
 
-__all__ = ["Answer", "Endpoint", "Rest", "UrlSet", "open"]
+__all__ = ["Answer", "Endpoint", "Rest", "UrlSet", "open", "urls_of"]
 
 WRONG_TIME: Final = -1021
 OPEN_ORDERS_OF_ALL: Final = 80
@@ -20,26 +21,37 @@ TRADES_OF_ORDER: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One thing to ask: ccxt's name of it, its lane and weight, and how long it may wait for room in the budget."""
+    """One thing to ask, its lane and weight, and how long it may wait for room in the budget.
 
-    name: str
+    `api`: ccxt's name of the part of the exchange that it belongs to, which says how it is signed.
+    """
+
+    method: str
+    path: str
+    api: str
     lane: Lane
     weight: int
     patience_ms: int = 0
 
 
-PLACE: Final = Endpoint("privatePostOrder", "new", 1)
-CANCEL: Final = Endpoint("privateDeleteOrder", "cancel", 1)
-AMEND: Final = Endpoint("privatePutOrderAmendKeepPriority", "cancel", 4)
-ORDER: Final = Endpoint("privateGetOrder", "reconcile", 4)
-OPEN_ORDERS: Final = Endpoint("privateGetOpenOrders", "reconcile", 6, 65_000)
-ALL_ORDERS: Final = Endpoint("privateGetAllOrders", "reconcile", 20, 65_000)
-MY_TRADES: Final = Endpoint("privateGetMyTrades", "reconcile", 20, 65_000)
-ACCOUNT: Final = Endpoint("privateGetAccount", "reconcile", 20, 65_000)
-TIME: Final = Endpoint("publicGetTime", "cancel", 1)
+PLACE: Final = Endpoint("POST", "order", "private", "new", 1)
+CANCEL: Final = Endpoint("DELETE", "order", "private", "cancel", 1)
+AMEND: Final = Endpoint("PUT", "order/amend/keepPriority", "private", "cancel", 4)
+ORDER: Final = Endpoint("GET", "order", "private", "reconcile", 4)
+OPEN_ORDERS: Final = Endpoint("GET", "openOrders", "private", "reconcile", 6, 65_000)
+ALL_ORDERS: Final = Endpoint("GET", "allOrders", "private", "reconcile", 20, 65_000)
+MY_TRADES: Final = Endpoint("GET", "myTrades", "private", "reconcile", 20, 65_000)
+ACCOUNT: Final = Endpoint("GET", "account", "private", "reconcile", 20, 65_000)
+TIME: Final = Endpoint("GET", "time", "public", "cancel", 1)
 """Without the time nothing can be signed, so it has the first lane."""
-EXCHANGE_INFO: Final = Endpoint("publicGetExchangeInfo", "read", 20, 65_000)
-RESTRICTIONS: Final = Endpoint("sapiGetAccountApiRestrictions", "read", 1, 65_000)
+MY_FILTERS: Final = Endpoint("GET", "myFilters", "private", "read", 40, 65_000)
+EXCHANGE_INFO: Final = Endpoint("GET", "exchangeInfo", "public", "read", 20, 65_000)
+RESTRICTIONS: Final = Endpoint("GET", "account/apiRestrictions", "sapi", "read", 1, 65_000)
+
+
+def urls_of(settings: Binance) -> UrlSet:
+    """Where the settings say that the exchange is."""
+    return UrlSet(settings.rest_url, settings.ws_api_url, settings.stream_url, frozenset(settings.allowed_hosts))
 
 
 def open(
@@ -134,6 +146,10 @@ class Rest:
         """GET account: its balances, and whether it may trade."""
         return await self._ask(ACCOUNT, {})
 
+    async def my_filters(self, symbol: str) -> Answer:
+        """GET myFilters: those of the account as well, MAX_ASSET for one."""
+        return await self._ask(MY_FILTERS, {"symbol": symbol})
+
     async def exchange_info(self, symbols: list[str] | None = None) -> Answer:
         """GET exchangeInfo of these symbols; its rate limits go into the budget."""
         listed = "[" + ",".join(f'"{symbol}"' for symbol in symbols or ()) + "]"
@@ -170,7 +186,7 @@ class Rest:
             ticket = self.budget.take(endpoint.lane, weight or endpoint.weight, account)
         answer: Answer | None = None
         try:
-            answer = await getattr(self._wire, endpoint.name)(dict(params))
+            answer = await self._wire.request(endpoint.path, [endpoint.api], endpoint.method, dict(params))
         finally:
             self.budget.settle(ticket, answer)
         if answer.code == WRONG_TIME:

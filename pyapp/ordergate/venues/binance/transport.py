@@ -5,6 +5,7 @@ tell `not placed` from `unknown`. Nothing here repeats a request, follows a redi
 that is not listed.
 """
 
+import errno
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,10 +36,6 @@ class UrlSet:
     allowed_hosts: frozenset[str]
 
 
-class HostRefused(OSError):
-    """The host is not among the allowed ones."""
-
-
 class ListedHosts(AbstractResolver):
     """Looks up allowed hosts only: the last door, whoever asks."""
 
@@ -50,7 +47,7 @@ class ListedHosts(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         if host not in self._allowed:
-            raise HostRefused(f"{host} is not in binance.allowed_hosts")
+            raise OSError(errno.EACCES, f"{host} is not in binance.allowed_hosts")
         return await self._names.resolve(host, port, family)
 
     async def close(self) -> None:
@@ -146,7 +143,7 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
 
 
 class Wire(binance):  # type: ignore[misc]  # ccxt ships no types
-    """ccxt's Binance with our own carrying, clock and addresses. Its implicit methods return `Answer`."""
+    """ccxt's Binance with our own carrying, clock and addresses. What it is asked returns `Answer`."""
 
     def __init__(self, urls: UrlSet, api_key: str, secret: str, recv_window_ms: int, now_ms: Callable[[], int]) -> None:
         super().__init__(
