@@ -109,7 +109,7 @@ def move(ex: Exchange, symbol: str, price: str, now: int) -> dict[str, Any] | Ap
     return {"mid": price}
 
 
-def step(ex: Exchange, seed: int, now: int) -> dict[str, Any]:
+def step(ex: Exchange, seed: int | str, now: int) -> dict[str, Any]:
     """One step of the walk for every symbol that trades: the middle moves, quotes follow, at times the house trades."""
     for symbol in ex.symbols.values():
         if symbol.status != "TRADING":
