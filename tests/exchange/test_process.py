@@ -1,14 +1,20 @@
 """The command: what it prints, how it is set up, how it ends."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from ordergate.cli.exchange import exchange
+from ordergate.exchange.config import Limits, of_tree
+from ordergate.exchange.control import ACTS
+from ordergate.exchange.faults import ACTIONS
 from tests.exchange.running import Running
 
 TOML = """
@@ -104,3 +110,13 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, settings: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, out, err = started("--port", str(taken.getsockname()[1]))
     assert (code, out) == (2, "") and "cannot listen" in err
+
+
+def test_the_page_lists_every_option_action_and_act() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "exchange.md").read_text()
+    config = of_tree(tomllib.loads(re.search(r"```toml\n(.*?)```", page, re.DOTALL).group(1)))  # type: ignore[union-attr]
+    assert config.limits == Limits() and config.accounts[0].fees_in == "BNB"
+    first = {cell for row in re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE) for cell in re.findall(r"`(\S+?)`", row)}
+    assert ACTIONS.keys() <= first
+    assert {f"/{name}" for name in ACTS if name != "step"} <= first
+    assert {option for each in exchange.params for option in each.opts} <= set(re.findall(r"--[a-z-]+", page))
