@@ -23,6 +23,7 @@ def test_request_weight_and_a_ban() -> None:
             exchange.ask("GET", "/api/v3/ping").headers["X-MBX-USED-WEIGHT-1M"] == "21"
         )  # orders that succeed are free
         assert exchange.place("w1").code == -2010
+        assert exchange.place("w2").headers["X-MBX-ORDER-COUNT-10S"] in {"1", "2"}  # a refused one does not count
         assert exchange.ask("GET", "/api/v3/ping").headers["X-MBX-USED-WEIGHT-1M"] == "23"
         exchange.tell("/limits", {"usedWeight": 6_000})
         refused = exchange.ask("GET", "/api/v3/ping")

@@ -73,7 +73,7 @@ def new_order(ex: Exchange, account: str, params: Params, now: int) -> Order | A
     symbol = ex.symbols[order.symbol]
     if order.quote_quantity:
         order.quantity = reach(symbol, order, order.quote_quantity)[0]
-        if order.quantity == 0:
+        if order.quantity < max(symbol.number("LOT_SIZE", "minQty"), 1):
             return errors.TOO_THIN if symbol.book.opposite(order.buys).prices else errors.NO_LIQUIDITY
     if not hold(ex, order, _cost(symbol, order)):
         return errors.NO_BALANCE

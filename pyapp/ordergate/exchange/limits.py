@@ -104,6 +104,12 @@ def admit_order(counters: Counters, account: str, now: int) -> ApiError | None:
     return None
 
 
+def give_back(counters: Counters, account: str, now: int) -> None:
+    """A new order was refused after all: it does not count."""
+    for window in counters.of_account(account):
+        window.add(-1, now)
+
+
 def filled(counters: Counters, account: str, maker: bool, now: int) -> None:
     """An order's first fill: as a taker it counts one unfilled order less, as a maker five."""
     for window in counters.of_account(account):
