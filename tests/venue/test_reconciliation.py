@@ -208,3 +208,21 @@ def test_trading_goes_on_beside_it() -> None:
         await stage.agrees()
 
     play(scenario, reconcile_every_s=0.05)
+
+
+def test_an_order_that_was_forgotten_and_is_open_there_is_taken_in_anew() -> None:
+    """Its end was our own conclusion and its memory is gone: what works at the exchange must count here."""
+
+    async def scenario(stage: Stage) -> None:
+        order = await resting(stage)
+        await stage.kill_session()
+        venue_order_id = stage.fold.orders.pop(order)["venueOrderId"]
+        stage.fold.restart()
+        await stage.open_session()
+        await stage.trading()
+        [anew] = [facts for facts in stage.fold.orders.values() if facts["venueOrderId"] == venue_order_id]
+        assert anew["external"]
+        await stage.act("fill", account=ACCOUNT, symbol="BTCUSDT", orderId=venue_order_id, quantity="0.1")
+        await stage.status(anew["id"], "FILLED")
+
+    play(scenario)

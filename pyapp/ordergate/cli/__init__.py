@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "audit": ("ordergate.cli.audit:audit", "Check the audit trail against journal, archive and anchors."),
     "journal": ("ordergate.cli.journal:journal", "Verify, show and repair the journal, where all orders are kept."),
     "exchange": ("ordergate.cli.exchange:exchange", "Serve a local Binance Spot to rehearse with."),
+    "live-demo": ("ordergate.cli.live_demo:live_demo", "Trade LIVE on a local exchange, once, to see how it works."),
     "version": ("ordergate.cli.version:version", "Show the version of ordergate and of its compiled core."),
     "gateway": ("ordergate.cli.processes:gateway", ""),
     "worker": ("ordergate.cli.processes:worker", ""),

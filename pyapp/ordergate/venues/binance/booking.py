@@ -109,13 +109,16 @@ def known(desk: Desk, side: AccountDesk, symbol: str, venue_order_id: str, clien
 
 
 async def take_any(
-    desk: Desk, side: AccountDesk, seen: Seen, trades: Iterable[Trade] = (), *, asked: bool = False
-) -> int | None:
+    desk: Desk, side: AccountDesk, seen: Seen, trades: Iterable[Trade] = (), *, asked: bool = False,
+    forgotten: bool = False,
+) -> int | None:  # fmt: skip
     """`take` for an order of anybody: one from outside is reported first. The order, if it has a number now.
 
+    `forgotten`: its client id is ours, but the order has ended here and left memory; open there, it is taken in anew.
     Raises Malformed, Unanswered.
     """
-    order, trades = known(desk, side, seen.symbol, seen.venue_order_id, seen.client_id), list(trades)
+    client_id, trades = "" if forgotten else seen.client_id, list(trades)
+    order = known(desk, side, seen.symbol, seen.venue_order_id, client_id)
     if order is None:
         order = await _introduce(desk, side, seen, trades)
     if order is not None:

@@ -30,8 +30,8 @@ def unready(desk: Desk, side: AccountDesk) -> Unready | None:
     return None
 
 
-def tell(desk: Desk) -> None:
-    """Reports what has changed of readiness and of the room for new orders."""
+def tell(desk: Desk, *, budget: bool) -> None:
+    """Reports what has changed of readiness, and with `budget` of the room for new orders."""
     for side in desk.accounts.values():
         why = unready(desk, side)
         # The milliseconds run down by themselves: only a new reason is news.
@@ -39,7 +39,8 @@ def tell(desk: Desk) -> None:
         if told != side.told_ready:
             side.told_ready = told
             report(desk, ("READY", side.account, told[0], told[1][:300], why[1] if why is not None else 0))
-        _tell_budget(desk, side)
+        if budget:
+            _tell_budget(desk, side)
 
 
 def _tell_budget(desk: Desk, side: AccountDesk) -> None:

@@ -101,7 +101,7 @@ async def _symbol(desk: Desk, side: AccountDesk, symbol: str, counts: Counter[st
     for row in rows(await side.rest.open_orders(symbol)):
         seen = dialect.seen_in_answer(row)
         order = booking.known(desk, side, symbol, seen.venue_order_id, seen.client_id)
-        if order is None:
+        if order is None or facts_of(desk, order) is None:
             strangers.append(seen)
         else:
             shown[order] = seen
@@ -157,7 +157,7 @@ async def _unexplained(desk: Desk, side: AccountDesk, symbol: str, one: Finding,
     counts[one.kind] += 1
     if one.order is None:
         assert one.seen is not None
-        if await booking.take_any(desk, side, one.seen, asked=True) is None:
+        if await booking.take_any(desk, side, one.seen, asked=True, forgotten=True) is None:
             raise Unanswered(f"order {one.seen.venue_order_id} from outside has no number here")
         return False
     for tried in range(FINDING_TRIES):

@@ -244,17 +244,19 @@ async def _settle_amend(desk: Desk, side: AccountDesk, order: int, quantity: str
         if facts is None:
             return
         answer = await side.rest.order(facts.symbol, client_id=facts.client_id_at_venue)
-        if outcomes.of_query(answer, client_id=facts.client_id_at_venue).kind == "FOUND":
+        outcome = outcomes.of_query(answer, client_id=facts.client_id_at_venue)
+        shown = wanted = 0
+        if outcome.kind == "FOUND":
             try:
                 seen = dialect.seen_in_answer(answer.body)
                 booking.take(desk, side, order, seen, asked=True)
                 shown, wanted = dialect.amount(seen.quantity), dialect.amount(quantity)
-            except Malformed:
-                shown, wanted = 0, 1
-            if shown == wanted:
-                report(desk, ("REPLACED", order, quantity, None))
-                return
-            if shown and asked_ns > deadline_ns:
-                report(desk, ("REPLACE_REJECT", order, "NOT_AMENDED", "the amend did not arrive"))
-                return
+            except Malformed as error:
+                outcome = outcomes.Outcome("UNKNOWN", "MALFORMED", str(error))
+        if shown and shown == wanted:
+            report(desk, ("REPLACED", order, quantity, None))
+            return
+        if outcome.kind != "UNKNOWN" and asked_ns > deadline_ns:
+            report(desk, ("REPLACE_REJECT", order, "NOT_AMENDED", "the amend did not arrive"))
+            return
         await asyncio.sleep(margins.gap_ms / 1_000)

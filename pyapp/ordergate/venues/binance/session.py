@@ -17,7 +17,7 @@ POLL_RECORDS: Final = 1024
 STOP_S: Final = 2.0
 """At a stop, answers to what was just sent are waited for this long."""
 TELL_S: Final = 0.25
-"""How often it is looked whether readiness has changed by the mere passing of time."""
+"""How often the room for new orders is told: it changes with each of them."""
 
 
 async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: asyncio.Event) -> None:
@@ -35,9 +35,9 @@ async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: as
         while not stop.is_set():
             behind = await step(desk)
             now_s = asyncio.get_running_loop().time()
-            if now_s - told_s > TELL_S or desk.link.wake.is_set():
-                told_s = now_s
-                readiness.tell(desk)
+            due = now_s - told_s > TELL_S
+            readiness.tell(desk, budget=due)
+            told_s = now_s if due else told_s
             await send(desk.link, desk.out)
             if behind:
                 await asyncio.sleep(0)
