@@ -2,6 +2,7 @@
 
 mod administration;
 mod archive;
+mod changes;
 mod errors;
 mod explaining;
 mod filters;
@@ -19,6 +20,7 @@ mod rules;
 mod start;
 mod table;
 mod venues;
+mod work;
 
 use ordergate_core::terms;
 use pyo3::prelude::*;
