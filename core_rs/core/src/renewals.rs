@@ -3,7 +3,7 @@
 use crate::account::index;
 use crate::admission::Asked;
 use crate::engine::{Caller, Engine};
-use crate::facts::REPLACED;
+use crate::facts::{GTD, REPLACED};
 use crate::lifecycle::Change;
 use crate::number::{Amount, Qty};
 use crate::order::{End, Order, Pending};
@@ -219,6 +219,9 @@ impl Engine {
         let Some(rest) = Qty::try_from(Amount(rest)).ok().filter(|rest| rest.0 > 0) else {
             return self.drop_renewal(id, "FILLED", "all of the new quantity has traded", now);
         };
+        if order.terms.expire_at().is_some_and(|at| at <= now) {
+            return self.drop_renewal(id, GTD, "its own time had come", now);
+        }
         let caller = Caller {
             key: anew.key,
             account: order.terms.account,

@@ -19,6 +19,12 @@ enum Step {
         qty: u8,
         price: Option<u8>,
     },
+    /// The way it mostly goes: acknowledged, replaced, canceled.
+    Renew {
+        order: u8,
+        qty: u8,
+        price: u8,
+    },
     Cancel(u8),
     CancelAll,
     Venue {
@@ -64,6 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (1..20_u8).prop_map(Step::Place),
         8 => replace.prop_map(|(order, qty, price)| Step::Replace { order, qty, price }),
+        3 => (any::<u8>(), 8..20_u8, 40..60_u8).prop_map(|(order, qty, price)| Step::Renew { order, qty, price }),
         2 => any::<u8>().prop_map(Step::Cancel),
         1 => Just(Step::CancelAll),
         16 => (any::<u8>(), says).prop_map(|(order, says)| Step::Venue { order, says }),
@@ -124,6 +131,12 @@ impl Story {
                 let price = price.map_or(String::new(), |price| format!(r#","price":{price}"#));
                 // A refusal is as good an answer.
                 let _ = self.world.replace(order, &format!(r#"{{"quantity":{qty}{price}}}"#));
+            }
+            Step::Renew { order, qty, price } => {
+                self.hear(order, Says::Ack);
+                let price = Some(price);
+                self.go(Step::Replace { order, qty, price });
+                self.hear(order, Says::Canceled);
             }
             Step::Cancel(order) => {
                 let Some(order) = self.pick(order) else { return };

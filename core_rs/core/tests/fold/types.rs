@@ -197,6 +197,14 @@ fn an_order_ends_at_its_own_time() {
         (world.status(working), &*world.order(working).reason),
         (OrdStatus::Expired, "GTD")
     );
+    // Replaced shortly before, nothing takes over after its time.
+    let replaced = world.place(&gtd("48", at + 1_100));
+    world.report(paper, replaced, ACK);
+    stored(world.replace(replaced, r#"{"price":47}"#).unwrap());
+    world.wait(200);
+    world.collect();
+    world.report(paper, replaced, CANCELED);
+    assert_eq!(world.names(), ["CANCELED", "REPLACE_DROPPED"]);
     // Unsent, it ends at once.
     world.engine.close_session(paper);
     let unsent = world.place(&gtd("48", at + 2_000));
