@@ -27,6 +27,9 @@ ROOMS_OF_CLIENTS = {
     "asyncpg": {"persistence", "cli"},  # cli: the psql shim's own client, for machines without psql
     "redis": {"gateway", "venues", "cli"},  # cli: the redis-cli shim
     "granian": {"gateway"},
+    "aiohttp": {"venues", "exchange"},
+    "ccxt": {"venues"},
+    "cryptography": {"venues", "exchange"},
     "uvloop": {"gateway", "worker", "venues"},
     "click": {"cli"},
     "rich": {"cli"},

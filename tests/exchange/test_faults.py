@@ -172,7 +172,7 @@ def test_a_rule_that_cannot_be_is_refused(exchange: Running) -> None:
         {"phase": "later", "action": {"kind": "close"}},
         {"phase": "event", "action": {"kind": "drop"}, "match": {"clientorderid": "x"}},
         {"phase": "event", "action": {"kind": "drop"}, "times": 0},
-        [{"phase": "event", "action": {"kind": "drop"}}, {"phase": "event", "action": {"kind": "close"}}],
+        [{"phase": "event", "action": {"kind": "drop"}}, {"phase": "event", "action": {"kind": "html"}}],
     ):
         assert ask(exchange.control, "POST", "/__emu/rules", json.dumps(wrong).encode(), None).status == 400
     assert exchange.see("/rules") == []

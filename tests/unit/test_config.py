@@ -61,8 +61,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("PAPER__FEE_RATE", "NaN", "at least 0"),
         ("PAPER__FEE_RATE", "0.000000001", "at most 8 decimals"),
         ("PAPER__FEE_RATE", "much", "expected a decimal fraction"),
-        ("PAPER__PRICES", "file:x", "expected synthetic or replay:<directory>"),
-        ("PAPER__PRICES", "replay:", "expected synthetic or replay:<directory>"),
+        ("PAPER__PRICES", "file:x", "expected synthetic, ccxt:binance or replay:<directory>"),
+        ("PAPER__PRICES", "replay:", "expected synthetic, ccxt:binance or replay:<directory>"),
         ("PAPER__PRICES", "replay:/nonexistent", "/nonexistent is not a directory"),
         ("PAPER__REPLAY_SPEED", "nan", "nan"),
         ("PAPER__REPLAY_SPEED", "0", "> 0"),
@@ -84,6 +84,24 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("POSTGRES__URL", "", "missing secret"),
         ("POSTGRES__URL_FILE", "/nonexistent", "missing secret: /nonexistent cannot be read"),
         ("POSTGRES__BIN_DIR", "/nonexistent", "not a directory"),
+        ("BINANCE__REST_URL", "http://api.binance.com", "only for this machine: use https://"),
+        ("BINANCE__REST_URL", "https://api.binance.com/api/v3", "a path after the host"),
+        ("BINANCE__REST_URL", "https://me:x@api.binance.com", "without user, password"),
+        ("BINANCE__REST_URL", "https://api.binance.com?a=b", "without user, password and query"),
+        ("BINANCE__REST_URL", "wss://api.binance.com", "begins with https:// or http://"),
+        ("BINANCE__REST_URL", "https://", "expected a host"),
+        ("BINANCE__REST_URL", "https://api.binance.con", "api.binance.con is not in binance.allowed_hosts"),
+        ("BINANCE__REST_URL", "http://127.0.0.1:9000", "127.0.0.1 is not in binance.allowed_hosts"),
+        ("BINANCE__WS_API_URL", "ws://ws-api.binance.com/ws-api/v3", "use wss://"),
+        ("BINANCE__WS_API_URL", "wss://ws-api.binance.com:x/ws-api/v3", "the port is not a number"),
+        ("BINANCE__STREAM_URL", "wss://elsewhere.example", "elsewhere.example is not in binance.allowed_hosts"),
+        ("BINANCE__ALLOWED_HOSTS", "https://api.binance.com", "expected a host name"),
+        ("BINANCE__ALLOWED_HOSTS", "127.0.0.1:80", "without port"),
+        ("BINANCE__SYMBOLS", "btcusdt", "expected a symbol"),
+        ("BINANCE__SYMBOLS", "BTCUSDT,BTCUSDT", "each once"),
+        ("BINANCE__SYMBOLS", "", "at least one symbol"),
+        ("BINANCE__RESUME", "perhaps", "invalid enum value"),
+        ("BINANCE__RECV_WINDOW_MS", "60001", "<= 60000"),
     ],
 )
 def test_each_mistake_names_its_place_and_reason(tmp_path: Path, name: str, value: str, reason: str) -> None:
@@ -156,6 +174,21 @@ def test_a_host_becomes_an_address(tmp_path: Path) -> None:
 def test_urls_that_are_understood(tmp_path: Path, variable: str, url: str) -> None:
     settings = load_settings(tmp_path, environment={variable: url})
     assert url in (settings.postgres.url, settings.redis.url)
+
+
+def test_a_rehearsal_lists_this_machine(tmp_path: Path) -> None:
+    """Each address with its host, lists in the environment by commas, in the file as lists."""
+    (tmp_path / "ordergate.toml").write_text('[binance]\nsymbols = ["ETHUSDT"]\nenabled = true\n')
+    here = {
+        "ORDERGATE_BINANCE__REST_URL": "http://127.0.0.1:9001",
+        "ORDERGATE_BINANCE__WS_API_URL": "ws://localhost:9001/ws-api/v3",
+        "ORDERGATE_BINANCE__STREAM_URL": "ws://[::1]:9001",
+        "ORDERGATE_BINANCE__ALLOWED_HOSTS": "127.0.0.1, localhost,::1",
+    }
+    binance = load_settings(tmp_path, environment=here).binance
+    assert binance.allowed_hosts == ("127.0.0.1", "localhost", "::1")
+    assert (binance.symbols, binance.enabled) == (("ETHUSDT",), True)
+    assert shown(load_settings(tmp_path, environment=here))["binance.symbols"] == '["ETHUSDT"]'
 
 
 def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ordergate.cli import main
 from ordergate.config import Settings
+from ordergate.venues.binance import budget, outcomes
 
 TOP = Path(__file__).resolve().parents[2]
 DOCUMENTS = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -41,3 +42,24 @@ def test_the_operations_page_lists_the_settings_of_risk() -> None:
     listed = dict(re.findall(r"^\| `(\w+)` \| `?([\w]+)`? \|", section, re.MULTILINE))
     risk = Settings().risk
     assert listed == {name: str(getattr(risk, name)) for name in risk.__struct_fields__}
+
+
+def test_the_binance_page_lists_its_settings() -> None:
+    section = (TOP / "docs/binance.md").read_text().partition("| setting of `[binance]` |")[2].partition("\n\n")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", section, re.MULTILINE))
+    binance = Settings().binance
+
+    def text(value: object) -> str:
+        if isinstance(value, tuple):
+            return ", ".join(value)
+        return {"None": "not set", "False": "false"}.get(str(value), str(value))
+
+    assert listed == {name: text(getattr(binance, name)) for name in binance.__struct_fields__}
+
+
+def test_the_binance_page_lists_every_reason() -> None:
+    page = (TOP / "docs/binance.md").read_text()
+    known = {one.reason for one in outcomes.REFUSED_BEFORE.values()} | set(outcomes.NEW_ORDER_MESSAGES.values())
+    known |= set(outcomes.UNKNOWN_CODES.values()) | {outcomes.REFUSED_BY_ENGINE}
+    assert [word for word in sorted(known) if f"`{word}`" not in page] == []
+    assert all(f"{share} %" in page for share in budget.SHARES.values())

@@ -1,6 +1,7 @@
 """PRICE reports: never closer than 50 ms per symbol, always the newest, and told again in a quiet market."""
 
 from ordergate.venues.paper.marks import Marks, note, tell
+from ordergate.venues.prices.tick import Tick
 from ordergate.venues.reports import Report
 from tests.unit.paper_parts import quote, trade
 
@@ -34,3 +35,14 @@ def test_a_quiet_market_is_told_again_before_it_looks_stale() -> None:
     note(marks, quote("1", "2"))
     assert told(marks, 499) == []
     assert told(marks, 500) == [("PRICE", "BTCUSDT", "1", "2", "1", 500 * MS)]
+
+
+def test_a_stale_price_is_not_told_again() -> None:
+    marks = Marks()
+    note(marks, quote("1", "2"))
+    assert len(told(marks, 0)) == 1
+    note(marks, Tick("BTCUSDT", "stale"))
+    note(marks, trade("3", "1"))
+    assert told(marks, 5_000) == [], "its source is lost: nobody knows what it is worth"
+    note(marks, quote("1", "2"))
+    assert told(marks, 5_001) == [("PRICE", "BTCUSDT", "1", "2", "1", 5_001 * MS)]

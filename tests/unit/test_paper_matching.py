@@ -219,3 +219,18 @@ def test_new_filters_keep_the_book(exchange: Exchange) -> None:
     matching.tick(exchange, quote("39499", "39500"), NOW)
     matching.submit(exchange, market(2, "BUY", "2"), NOW)
     assert fills(taken(exchange))[1] == (2, "39501", "1", False)
+
+
+def test_a_stale_book_gives_nothing_until_the_next_quote(exchange: Exchange) -> None:
+    matching.submit(exchange, limit(1, "BUY", "1", "39000"), NOW)
+    taken(exchange)
+    matching.tick(exchange, Tick("BTCUSDT", "stale"), NOW)
+    matching.submit(exchange, market(2, "BUY", "1"), NOW)
+    matching.submit(exchange, limit(3, "BUY", "1", "39600"), NOW)
+    assert [report[:3] for report in taken(exchange)] == [
+        ("ACK", 2, "paper-2"),
+        ("EXPIRED", 2, "NO_PRICE"),
+        ("ACK", 3, "paper-3"),
+    ], "no price: nothing fills at the last one"
+    matching.tick(exchange, quote("38999", "39000"), NOW)
+    assert sorted(order for order, *_ in fills(taken(exchange))) == [1, 3]

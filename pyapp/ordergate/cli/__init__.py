@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "kill": ("ordergate.cli.kill:kill", "Stop and start all trading, and show whether it is stopped."),
     "risk": ("ordergate.cli.risk:risk", "Set and show limits, approve changes, restrict symbols and hours."),
     "strategies": ("ordergate.cli.strategies:strategies", "Create, start, stop and list strategies."),
+    "venue": ("ordergate.cli.venue:venue", "Add, test, list and remove the keys of accounts at an exchange."),
     "config": ("ordergate.cli.config:config", "Check settings from ordergate.toml and the environment."),
     "db": ("ordergate.cli.db:db", "Bring the database up to date, or show where it is."),
     "audit": ("ordergate.cli.audit:audit", "Check the audit trail against journal, archive and anchors."),
@@ -22,7 +23,6 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "version": ("ordergate.cli.version:version", "Show the version of ordergate and of its compiled core."),
     "gateway": ("ordergate.cli.processes:gateway", ""),
     "worker": ("ordergate.cli.processes:worker", ""),
-    "venue": ("ordergate.cli.processes:venue", ""),
 }
 """Name -> where it is, and its line in the help; without one it is for the supervisor, not for people."""
 

@@ -25,12 +25,16 @@ def worker(paths: Paths) -> None:
     _run("ordergate.worker.main", lambda run, settings: run(settings, paths), paths)
 
 
-@click.command(hidden=True)
-@click.argument("name")
-@data_dir_option
-def venue(name: str, paths: Paths) -> None:
-    """Hold the connection to one exchange, `paper` for one. Started by `ordergate up`."""
-    _run("ordergate.venues.main", lambda run, settings: run(name, settings, paths), paths)
+def venue(name: str) -> click.Command:
+    """The entry of the connection to one exchange."""
+
+    @click.command(name, hidden=True)
+    @data_dir_option
+    def entry(paths: Paths) -> None:
+        """Hold the connection to one exchange. Started by `ordergate up`."""
+        _run("ordergate.venues.main", lambda run, settings: run(name, settings, paths), paths)
+
+    return entry
 
 
 def _run(module: str, call: Callable[[Callable[..., int], Settings], int], paths: Paths) -> None:

@@ -14,7 +14,8 @@ from ordergate.config import Paths
 @click.option(
     "--prices",
     metavar="SOURCE",
-    help="Prices of the PAPER exchange: `synthetic` (default; needs nothing), or `replay:DIR` with recorded data.",
+    help="Prices of the PAPER exchange: `synthetic` (default; needs nothing), `replay:DIR` with recorded data, or "
+    "`ccxt:binance`, live, from the public streams of the exchange that [binance] names.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="HTTP port.  [default: 3000]")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1, this machine only]")

@@ -5,6 +5,7 @@ No reason repeats a URL or a part of it: it may hold a password.
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:]{2,45}")
+SYMBOL: Final = re.compile(r"[A-Z0-9]{2,32}")
 ENCODE: Final = "reserved characters in user and password are written as %xx"
 
 
@@ -49,10 +52,10 @@ def prices(text: str) -> str:
     """A price source; a directory that is replayed has to be there."""
     source, _, rest = text.partition(":")
     place = rest.partition("?")[0]  # options follow, checked where they are read
-    if text == "synthetic":
+    if text in ("synthetic", "ccxt:binance"):
         return text
     if source != "replay" or not place:
-        raise ValueError(f"{text!r}: expected synthetic or replay:<directory>")
+        raise ValueError(f"{text!r}: expected synthetic, ccxt:binance or replay:<directory>")
     if not Path(place).is_dir():
         raise ValueError(f"{text!r}: {os.path.abspath(place)} is not a directory")
     return text
@@ -88,6 +91,49 @@ def redis_url(text: str) -> str:
     return text
 
 
+def exchange_url(*schemes: str, path: bool = False) -> Callable[[str], str]:
+    """The check of an address of the exchange: encrypted, unless it is on this machine (a rehearsal)."""
+
+    def check(text: str) -> str:
+        parts = _split(text, *schemes)
+        host = parts.hostname or ""
+        if not host or "@" in parts.netloc or parts.query:
+            raise ValueError("expected a host, without user, password and query")
+        _check_ports([_port_of(parts.netloc)])
+        if parts.path.strip("/") and not path:
+            raise ValueError("not expected: a path after the host")
+        if parts.scheme in ("http", "ws") and not _is_loopback(host):
+            raise ValueError(f"{parts.scheme}:// is only for this machine: use {parts.scheme}s://")
+        return text
+
+    return check
+
+
+def hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Host names or IP addresses, as they stand in the addresses."""
+    for name in names:
+        if not HOST.fullmatch(name):
+            raise ValueError(f"{name!r}: expected a host name in lower case or an IP address, without port")
+    return names
+
+
+def symbols(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Symbols of the exchange, each once."""
+    if not names or len(set(names)) != len(names):
+        raise ValueError("expected at least one symbol, each once")
+    for name in names:
+        if not SYMBOL.fullmatch(name):
+            raise ValueError(f"{name!r}: expected a symbol such as BTCUSDT")
+    return names
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _split(text: str, *schemes: str) -> SplitResult:
     if text.partition("://")[0] not in schemes or "://" not in text:
         raise ValueError("expected a URL that begins with " + " or ".join(f"{scheme}://" for scheme in schemes))
@@ -118,5 +164,10 @@ CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "redis.url": redis_url,
     "paper.fee_rate": fee_rate,
     "paper.prices": prices,
+    "binance.rest_url": exchange_url("https", "http"),
+    "binance.ws_api_url": exchange_url("wss", "ws", path=True),
+    "binance.stream_url": exchange_url("wss", "ws"),
+    "binance.allowed_hosts": hosts,
+    "binance.symbols": symbols,
 }
 """Setting -> its check."""

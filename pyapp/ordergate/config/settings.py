@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -19,8 +20,11 @@ from ordergate.config.checks import CHECKS
 
 PREFIX: Final = "ORDERGATE_"
 URL_VARIABLES: Final = {"DATABASE_URL": "postgres.url", "REDIS_URL": "redis.url"}
-OTHER_VARIABLES: Final = frozenset({"ORDERGATE_DATA_DIR", "ORDERGATE_TOKEN", "ORDERGATE_ENV_FOR"})
-"""No settings: the command line's data directory, and what `ordergate env` exports."""
+OTHER_VARIABLES: Final = frozenset(
+    {"ORDERGATE_DATA_DIR", "ORDERGATE_TOKEN", "ORDERGATE_ENV_FOR", "ORDERGATE_MASTER_KEY"}
+)
+"""No settings: the command line's data directory, what `ordergate env` exports, and the key to the credentials, which
+only those read who need it (`config.master_key`)."""
 SECRETS: Final = frozenset({"postgres.url", "redis.url"})
 
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
@@ -70,13 +74,50 @@ class Archive(msgspec.Struct, frozen=True):
 
 
 class Paper(msgspec.Struct, frozen=True):
-    """The PAPER venue: price source (`synthetic` or `replay:<dir>`), answer latency, fee as a fraction, seed, speed."""
+    """The PAPER venue: price source, answer latency, fee as a fraction, seed, speed.
+
+    `prices`: `synthetic`, `replay:<dir>`, or `ccxt:binance` for the live prices of the exchange that [binance] names.
+    """
 
     prices: Text = "synthetic"
     latency_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
     fee_rate: Text = "0.001"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     replay_speed: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+
+
+class Binance(msgspec.Struct, frozen=True):
+    """LIVE on Binance Spot. `enabled`: whether its venue is started. Addresses, and the hosts that may be asked at all.
+
+    `symbols`: the instruments that are loaded. `recv_window_ms`: how long after its timestamp the exchange may still
+    take an order. `timeout_ms`: of one request. `doubt_*`: what a proof of absence needs: the exchange's own time-out,
+    how late its reads may be, how many times it must have said so and how far apart. `reconcile_every_s`,
+    `stream_silence_s` (an alarm after it), `stream_lifetime_s` (connect anew before the exchange's own cut).
+    `resume`: whether new orders are taken by themselves after an unclean stop. `master_key_file`: the key to
+    credentials.enc (master.key in the data directory when it is not set).
+    """
+
+    enabled: bool = False
+    rest_url: Text = "https://api.binance.com"
+    ws_api_url: Text = "wss://ws-api.binance.com:443/ws-api/v3"
+    stream_url: Text = "wss://stream.binance.com:9443"
+    allowed_hosts: tuple[Text, ...] = (
+        "api.binance.com",
+        "ws-api.binance.com",
+        "stream.binance.com",
+    )
+    symbols: tuple[Text, ...] = ("BTCUSDT", "ETHUSDT")
+    master_key_file: Text | None = None
+    recv_window_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000
+    timeout_ms: Annotated[int, Meta(ge=1, le=120_000)] = 10_000
+    doubt_engine_timeout_ms: Annotated[int, Meta(ge=0, le=600_000)] = 10_000
+    doubt_read_lag_ms: Annotated[int, Meta(ge=0, le=600_000)] = 5_000
+    doubt_queries: Annotated[int, Meta(ge=1, le=100)] = 3
+    doubt_query_gap_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2_000
+    reconcile_every_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    stream_silence_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    stream_lifetime_s: Annotated[float, Meta(gt=0, le=86_400)] = 82_800.0
+    resume: Literal["auto", "manual"] = "auto"
 
 
 class Risk(msgspec.Struct, frozen=True):
@@ -107,6 +148,7 @@ class Settings(msgspec.Struct, frozen=True):
     journal: Journal = Journal()
     archive: Archive = Archive()
     paper: Paper = Paper()
+    binance: Binance = Binance()
     risk: Risk = Risk()
     log: Log = Log()
 
@@ -143,6 +185,8 @@ TYPES: Final[dict[str, Any]] = {
     for section, struct in SECTIONS.items()
     for key, hint in get_type_hints(struct, include_extras=True).items()
 }
+LISTS: Final = frozenset({"binance.allowed_hosts", "binance.symbols"})
+"""In the environment their parts are separated by commas."""
 
 
 def load_settings(
@@ -178,7 +222,11 @@ def read_settings(
     if problems:
         raise SettingsError(problems)
     sections: dict[str, Any] = {section: SECTIONS[section](**values) for section, values in good.items()}
-    return Settings(**sections), {name: value.place for name, value in found.items()}
+    places = {name: value.place for name, value in found.items()}
+    problems += _unlisted_hosts(sections["binance"], places)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**sections), places
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -190,6 +238,17 @@ def shown(settings: Settings) -> dict[str, str]:
             name = f"{section}.{key}"
             values[name] = _masked(value) if name in SECRETS and value else msgspec.json.encode(value).decode()
     return values
+
+
+def _unlisted_hosts(binance: Binance, places: Mapping[str, str]) -> list[Problem]:
+    """A host is asked only when it is listed as well: a mistyped address then reaches nobody."""
+    problems: list[Problem] = []
+    for key in ("rest_url", "ws_api_url", "stream_url"):
+        host = urlsplit(getattr(binance, key)).hostname
+        if host not in binance.allowed_hosts:
+            reason = f"{host} is not in binance.allowed_hosts"
+            problems.append(Problem(f"binance.{key}", places.get(f"binance.{key}", "default"), reason))
+    return problems
 
 
 def _from_file(file: Path, required: bool, problems: list[Problem]) -> dict[str, Value]:
@@ -272,6 +331,8 @@ def _with_secret_files(found: dict[str, Value], problems: list[Problem]) -> dict
 def _checked(name: str, raw: Any) -> Any:
     if name in SECRETS and raw == "":
         raise ValueError("missing secret: it is empty")
+    if name in LISTS and isinstance(raw, str):
+        raw = [part.strip() for part in raw.split(",") if part.strip()]
     try:
         value = msgspec.convert(raw, TYPES[name], strict=False)
     except msgspec.ValidationError as error:

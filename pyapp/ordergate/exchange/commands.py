@@ -34,7 +34,11 @@ def set_symbol(
 
 
 def _read_filter(parts: dict[str, Any]) -> dict[str, Any]:
-    return {name: exact(str(value)) if name in filters.AMOUNTS else value for name, value in parts.items()}
+    """Decimals as whole numbers of 10⁻⁸; everything else is a count or a choice."""
+    return {
+        name: exact(str(value)) if name in filters.AMOUNTS else value if isinstance(value, bool) else int(value)
+        for name, value in parts.items()
+    }
 
 
 def delist(ex: Exchange, symbol: str, now: int) -> Result:

@@ -32,6 +32,7 @@ def app(server: Server) -> web.Application:
             web.get("/__emu/ledger", ledger),
             web.post("/__emu/key", set_key),
             web.post("/__emu/limits", set_limits),
+            web.get("/__emu/ws", websockets),
             web.post("/__emu/ws", websockets),
             web.post("/__emu/{act:[a-z-]+}", act),
         ]
@@ -171,6 +172,8 @@ async def set_key(request: web.Request) -> web.Response:
     key.withdrawals = bool(tree.get("enableWithdrawals", key.withdrawals))
     key.ips = set(tree.get("ips", key.ips))
     key.revoked = bool(tree.get("revoked", key.revoked))
+    if server.websockets is not None and (key.revoked or "USER_STREAM" not in key.permissions):
+        server.websockets.on_request({"do": "terminate", "apiKey": tree["apiKey"]})
     return web.json_response({"account": key.account, "permissions": sorted(key.permissions), "revoked": key.revoked})
 
 
@@ -187,11 +190,14 @@ async def set_limits(request: web.Request) -> web.Response:
 
 
 async def websockets(request: web.Request) -> web.Response:
-    """Hands a request to every open WebSocket: close it, stop answering pings, announce a shutdown."""
-    server, tree = request.app[SERVER], await _json(request)
-    for one in list(server.connections):
-        await one(tree)
-    return web.json_response({"connections": len(server.connections)})
+    """The open WebSockets; a POST does something (`do`) to some of them (`path`, `account`)."""
+    doors = request.app[SERVER].websockets
+    if doors is None:
+        return web.json_response([])
+    if request.method == "GET":
+        return web.json_response(doors.shown())
+    found = doors.on_request(await _json(request))
+    return _refused(found) if isinstance(found, str) else web.json_response(found)
 
 
 ACTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from ordergate.exchange import config as settings
-from ordergate.exchange import control, rest
+from ordergate.exchange import control, rest, websockets
 from ordergate.exchange.amounts import shown
 from ordergate.exchange.config import DEFAULT, Config, ConfigError
 from ordergate.exchange.ledger import LedgerError
@@ -93,6 +93,7 @@ def client_app(server: Server) -> web.Application:
     """Everything that clients see, on one port."""
     app = web.Application(client_max_size=rest.LONGEST_BODY)
     rest.routes(app, server)
+    websockets.routes(app, server)
     return app
 
 

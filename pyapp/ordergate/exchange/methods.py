@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ordergate.exchange import market_data, own_data, trading
+from ordergate.exchange import market_data, own_data, sessions, trading
 from ordergate.exchange.request import Request
 from ordergate.exchange.server import Server
 
@@ -120,6 +120,13 @@ TABLE: Final = (
     _row("openOrderLists.status", "GET /api/v3/openOrderList", "USER_DATA", 6, own_data.none, ""),
     _row("allOrderLists", "GET /api/v3/allOrderList", "USER_DATA", 20, own_data.none,
          "fromId startTime endTime limit"),
+    _row("session.logon", "", "USER_DATA", 2, sessions.logon, ""),
+    _row("session.status", "", "NONE", 2, sessions.status, ""),
+    _row("session.logout", "", "NONE", 2, sessions.logout, ""),
+    _row("session.subscriptions", "", "NONE", 2, sessions.subscriptions, ""),
+    _row("userDataStream.subscribe", "", "NONE", 2, sessions.subscribe, ""),
+    _row("userDataStream.subscribe.signature", "", "USER_DATA", 2, sessions.subscribe_by_signature, ""),
+    _row("userDataStream.unsubscribe", "", "NONE", 2, sessions.unsubscribe, "subscriptionId"),
     _row("", "GET /sapi/v1/account/apiRestrictions", "USER_DATA", 1, own_data.restrictions, ""),
     _row("", "GET /sapi/v1/asset/tradeFee", "USER_DATA", 1, own_data.trade_fee, "symbol"),
     _row("", "GET /sapi/v1/capital/config/getall", "USER_DATA", 10, own_data.coins, ""),
@@ -131,4 +138,4 @@ TABLE: Final = (
     _row("", "GET /dapi/v1/exchangeInfo", "NONE", 1, market_data.no_symbols, ""),
 )  # fmt: skip
 METHODS: Final[dict[str, Method]] = {row.name: row for row in TABLE}
-ROUTES: Final[dict[tuple[str, str], Method]] = {(row.verb, row.path): row for row in TABLE}
+ROUTES: Final[dict[tuple[str, str], Method]] = {(row.verb, row.path): row for row in TABLE if row.verb}

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ordergate.exchange.faults import Faults
 from ordergate.exchange.state import Event
@@ -17,6 +17,12 @@ RENUMBERED: Final = 10**12
 """Added to the execution id of an event that is repeated under a new one."""
 
 
+class Ends(Protocol):
+    """What a fault rule can do to the connections that would have heard an event."""
+
+    def at_event(self, action: dict[str, Any], event: Event) -> None: ...
+
+
 @dataclass(slots=True)
 class Hub:
     """Subscribers by account, and by stream (`btcusdt@trade`, `btcusdt@depth`, `btcusdt@bookTicker`)."""
@@ -28,6 +34,8 @@ class Hub:
     held: dict[str, list[list[Any]]] = field(default_factory=dict)
     """By account or symbol: events that wait, each with the number of others that are to pass it."""
     sent: int = 0
+    ends: "Ends | None" = None
+    """Ends connections in place of an event; None: there are none."""
 
     def subscribe(self, account: str, queue: Subscriber) -> None:
         self.users.setdefault(account, []).append(queue)
@@ -67,6 +75,9 @@ class Hub:
             case "duplicate":
                 past = [*self.last.get(event.account or "", ()), event][-int(action.get("last", 1)) :]
                 return deliveries + [(_renumbered(one) if action.get("renumber") else one, 0) for one in past]
+            case "close" | "reset" | "half_open" | "terminate":
+                if self.ends is not None:
+                    self.ends.at_event(action, event)
             case "swap":
                 name = event.account or event.symbol or ""
                 waiting = [[one, int(action.get("past", 1))] for one, _ in deliveries]

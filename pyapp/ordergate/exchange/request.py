@@ -11,7 +11,8 @@ class Request:
     """`params`: every parameter's text. `payload`: the bytes that the signature is over.
 
     `logged_on`: by session.logon, so no signature is needed. `as_of`: answer queries as they stood then. `account` and
-    `commit` (the place in the ledger) are found on the way. `repeated`: a parameter that was sent twice.
+    `commit` (the place in the ledger) are found on the way. `repeated`: a parameter that was sent twice. `session`: of
+    the WS-API's connection.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Request:
     account: str | None = None
     as_of: int | None = None
     commit: int | None = None
+    session: object = None
 
     def client_order_id(self) -> str | None:
         """The client's id of the order that this is about, as far as it says."""

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ordergate.exchange import ledger, limits
 from ordergate.exchange.commands import Result, run
@@ -45,9 +45,17 @@ class Key:
     revoked: bool = False
 
 
+class Websockets(Protocol):
+    """The open WebSockets: those that a control request is for, or what is wrong with it; and all of them."""
+
+    def on_request(self, tree: dict[str, Any]) -> str | list[dict[str, Any]]: ...
+
+    def shown(self) -> list[dict[str, Any]]: ...
+
+
 @dataclass(slots=True)
 class Server:
-    """`connections`: of each open WebSocket, what carries out a control request on it."""
+    """`websockets`: what carries out a control request on open WebSockets."""
 
     config: Config
     ex: Exchange
@@ -59,7 +67,7 @@ class Server:
     keys: dict[str, Key]
     pending: deque[tuple[int, list[Event]]] = field(default_factory=deque)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-    connections: set[Callable[[dict[str, Any]], Awaitable[None]]] = field(default_factory=set)
+    websockets: Websockets | None = None
     asked: int = 0
 
     async def execute(self, name: str, arguments: dict[str, Any]) -> tuple[Result, int | None]:

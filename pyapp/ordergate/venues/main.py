@@ -34,7 +34,7 @@ def run(name: str, settings: Settings, paths: Paths) -> int:
     if name != session.VENUE:
         return _refused(f"unknown venue {name!r}: this build has {session.VENUE}")
     try:
-        prices.check(settings.paper.prices)
+        prices.check(settings.paper.prices, _place(settings))
         reading = kill_reading.watch(
             settings.redis.url or f"redis://127.0.0.1:{settings.redis.port}/0", paths.kill_file
         )
@@ -54,6 +54,13 @@ def run(name: str, settings: Settings, paths: Paths) -> int:
     finally:
         os.close(lock)
     return EXIT_OK
+
+
+def _place(settings: Settings) -> prices.Place:
+    """Where live prices come from: the exchange that LIVE would trade on."""
+    binance = settings.binance
+    hosts = frozenset(binance.allowed_hosts)
+    return prices.Place(binance.rest_url, binance.stream_url, hosts, binance.stream_silence_s)
 
 
 def _refused(why: str) -> int:
@@ -84,8 +91,9 @@ async def _serve(settings: Settings, paths: Paths, reading: kill_reading.KillRea
         await _fold_to(journal, seq, connection)
         listed = _listed(journal)
         ticks = prices.open_prices(
-            settings.paper.prices, listed, seed=settings.paper.seed, speed=settings.paper.replay_speed
-        )
+            settings.paper.prices, listed, seed=settings.paper.seed, speed=settings.paper.replay_speed,
+            place=_place(settings),
+        )  # fmt: skip
         exchange = matching.open_exchange(session_number, settings.paper.fee_rate, settings.paper.latency_ms, listed)
         log.info("session open", venue=session.VENUE, session=session_number, prices=settings.paper.prices)
         await session.run(

@@ -31,13 +31,15 @@ class Marks:
 
 
 def note(marks: Marks, tick: Tick) -> None:
-    """Remembers a tick. Trades of a symbol that was never quoted are ignored."""
+    """Remembers a tick. Trades of a symbol that has no quote are ignored; a stale one is told no more."""
     mark = marks.by_symbol.get(tick.symbol)
     if tick.kind == "quote":
         if mark is None:
             marks.by_symbol[tick.symbol] = Mark(tick.bid, tick.ask)
         elif (mark.bid, mark.ask) != (tick.bid, tick.ask):
             mark.bid, mark.ask, mark.changed = tick.bid, tick.ask, True
+    elif tick.kind == "stale":
+        marks.by_symbol.pop(tick.symbol, None)
     elif mark is not None and mark.last != tick.price:
         mark.last, mark.changed = tick.price, True
 

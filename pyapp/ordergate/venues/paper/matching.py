@@ -203,7 +203,10 @@ def _cancel_now(exchange: Exchange, order_id: int) -> None:
 
 
 def tick(exchange: Exchange, event: Tick, now_ns: int) -> None:
-    """Moves the market of one symbol and fills what it touches. A symbol that is not listed is ignored."""
+    """Moves the market of one symbol and fills what it touches. A symbol that is not listed is ignored.
+
+    A stale one has no book until its next quote: what rests stays, what comes meets no price.
+    """
     exchange.now_ns = now_ns
     market = exchange.markets.get(event.symbol)
     if market is None:
@@ -211,6 +214,9 @@ def tick(exchange: Exchange, event: Tick, now_ns: int) -> None:
     if event.kind == "trade":
         _fill_from_trade(exchange, market, market.buys, event)
         _fill_from_trade(exchange, market, market.sells, event)
+        return
+    if event.kind == "stale":
+        market.book = Book(market.listing.tick)
         return
     book = market.book
     show(book, event.bid, event.bid_size, event.ask, event.ask_size)

@@ -6,10 +6,13 @@ import msgspec
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """A new best quote (kind `quote`) or a trade between others (kind `trade`). Values in units of 10^-8."""
+    """A new best quote (kind `quote`) or a trade between others (kind `trade`). Values in units of 10^-8.
+
+    Kind `stale`: the symbol has no price until its next quote, because its source was lost.
+    """
 
     symbol: str
-    kind: Literal["quote", "trade"]
+    kind: Literal["quote", "trade", "stale"]
     bid: int = 0
     bid_size: int = 0
     ask: int = 0
