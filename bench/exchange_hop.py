@@ -36,7 +36,7 @@ from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.rest import UrlSet
 from ordergate.venues.binance.transport import rewritten
 
-LIMITS: Final = {"weight": 10**9, "orders10S": 10**9, "orders1D": 10**9}
+LIMITS: Final = {"weight": 10**9, "ordersTenSeconds": 10**9, "ordersDay": 10**9}
 WARM_UP: Final = 50
 
 Place = Callable[[str], Awaitable[Any]]

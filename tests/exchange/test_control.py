@@ -23,6 +23,7 @@ def test_request_weight_and_a_ban() -> None:
             exchange.ask("GET", "/api/v3/ping").headers["X-MBX-USED-WEIGHT-1M"] == "21"
         )  # orders that succeed are free
         assert exchange.place("w1").code == -2010
+        assert exchange.place("w2").headers["X-MBX-ORDER-COUNT-10S"] in {"1", "2"}  # a refused one does not count
         assert exchange.ask("GET", "/api/v3/ping").headers["X-MBX-USED-WEIGHT-1M"] == "23"
         exchange.tell("/limits", {"usedWeight": 6_000})
         refused = exchange.ask("GET", "/api/v3/ping")
@@ -39,7 +40,7 @@ def test_request_weight_and_a_ban() -> None:
 
 
 def test_unfilled_orders_are_counted_and_fills_give_back() -> None:
-    counters, now = limits.Counters(Limits(orders_10s=3)), 1_700_000_000_000
+    counters, now = limits.Counters(Limits(orders_ten_seconds=3)), 1_700_000_000_000
     assert [limits.admit_order(counters, "alpha", now) for _ in range(3)] == [None] * 3
     refused = limits.admit_order(counters, "alpha", now)
     assert refused is not None and (refused.status, refused.code) == (429, -1015)

@@ -214,7 +214,10 @@ def test_an_amendment_keeps_its_place_and_only_shrinks() -> None:
     desk.do("take", symbol="BTCUSDT", side="SELL", quantity="0.2")
     assert [report["X"] for report in desk.told("executionReport")] == ["FILLED"]
     assert desk.told("executionReport", "beta") == []
-    assert refusal(desk.do("amend", account="alpha", params=named | {"newQty": "0.1"}))[0] == -2013
+    assert refusal(desk.do("amend", account="alpha", params=named | {"newQty": "0.1"})) == (
+        -2038,
+        "Unknown order sent.",
+    )
     assert desk.ex.amendments["BTCUSDT", mine["orderId"]][0]["newClientOrderId"] == "less"
 
 
@@ -235,6 +238,8 @@ def test_cancel_and_replace() -> None:
     half = desk.do("cancel_replace", account="alpha", params=fresh | old | {"cancelReplaceMode": "ALLOW_FAILURE"})
     assert (half.status, half.code, half.data["newOrderResult"]) == (409, -2021, "SUCCESS")
     number = half.data["newOrderResponse"]["orderId"]
+    small = fresh | {"cancelOrderId": str(number), "quantity": "0.00001"}
+    assert refusal(desk.do("cancel_replace", account="alpha", params=small)) == (-1013, "Filter failure: NOTIONAL")
     poor = fresh | {"cancelOrderId": str(number), "quantity": "100"}
     half = desk.do("cancel_replace", account="alpha", params=poor)
     assert (half.status, half.data["cancelResult"], half.data["newOrderResult"]) == (409, "SUCCESS", "FAILURE")

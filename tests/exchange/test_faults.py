@@ -47,6 +47,13 @@ def test_answers_that_lie(
     assert commits(exchange, name) == committed
 
 
+def test_a_limit_with_its_time(exchange: Running) -> None:
+    exchange.rule("pre_auth", "error", status=429, code=-1003, retryAfter=3, match={"verb": "GET"})
+    answer = exchange.ask("GET", "/api/v3/ping")
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, -1003, "3")
+    assert exchange.ask("GET", "/api/v3/ping").status == 200
+
+
 def test_another_content_type(exchange: Running) -> None:
     exchange.rule("post_answer", "content_type", type="text/plain")
     answer = exchange.place("c1")

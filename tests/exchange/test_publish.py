@@ -72,6 +72,9 @@ def test_lost_doubled_and_swapped_events() -> None:
         rule(server, "swap", {"execution": "NEW"})
         await bought(server)
         assert heard(queue) == ["TRADE", "NEW", "outboundAccountPosition"]
+        rule(server, "swap", {"execution": "NEW"}, past=2)
+        await bought(server)
+        assert heard(queue) == ["TRADE", "outboundAccountPosition", "NEW"]
         rule(server, "drop", {"event": "outboundAccountPosition"}, times=None)
         await bought(server)
         await bought(server)

@@ -132,6 +132,8 @@ async def _handled(server: Server, request: Request, course: _Course) -> Any:
     status, value = await course.method.handler(server, request)
     if isinstance(value, ApiError):
         course.error = value
+        if course.method.places and value.code not in {-2021, -2022}:
+            limits.give_back(server.counters, request.account or "", server.clock.now())
         return None
     course.status = status
     if course.method.free:

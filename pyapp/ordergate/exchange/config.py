@@ -61,8 +61,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
 
     weight: int = 6_000
     raw_requests: int = 300_000
-    orders_10s: int = 100
-    orders_1d: int = 200_000
+    orders_ten_seconds: int = 100
+    orders_day: int = 200_000
     ban_seconds: int = 120
 
 

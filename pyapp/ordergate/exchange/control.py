@@ -8,7 +8,6 @@ from aiohttp import web
 
 from ordergate.exchange import limits
 from ordergate.exchange.amounts import shown
-from ordergate.exchange.commands import COMMANDS
 from ordergate.exchange.errors import ApiError
 from ordergate.exchange.faults import Rule
 from ordergate.exchange.ledger import KEPT_REQUESTS
@@ -41,10 +40,11 @@ def app(server: Server) -> web.Application:
     return found
 
 
-async def _json(request: web.Request) -> Any:
-    text = await request.text()
+async def _json(request: web.Request, *, exact: bool = False) -> Any:
+    """The body; `exact`: its numbers as the text that was sent."""
+    text, kept = await request.text(), str if exact else None
     try:
-        return json.loads(text) if text else {}
+        return json.loads(text, parse_float=kept, parse_int=kept) if text else {}
     except ValueError as error:
         raise web.HTTPBadRequest(text=json.dumps({"error": str(error)}), content_type="application/json") from error
 
@@ -207,7 +207,7 @@ ACTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "book": ("quote", {"bids": [], "asks": []}),
     "rest": ("rest", {}),
     "take": ("take", {}),
-    "step": ("step", {"seed": 1}),
+    "step": ("step", {"seed": "1"}),
     "expire": ("exchange_cancel", {}),
     "order": ("place", {}),
     "cancel": ("cancel", {}),
@@ -229,7 +229,7 @@ async def act(request: web.Request) -> web.Response:
     if name not in ACTS:
         return _refused(f"{name}: one of {', '.join(sorted(ACTS))}")
     command, usual = ACTS[name]
-    tree = usual | {RENAMED.get(key, key): value for key, value in (await _json(request)).items()}
+    tree = usual | {RENAMED.get(key, key): value for key, value in (await _json(request, exact=True)).items()}
     if name == "withdraw":
         tree["amount"] = "-" + str(tree.get("amount", ""))
     if command in BY_PARAMS:
@@ -239,7 +239,6 @@ async def act(request: web.Request) -> web.Response:
     if "account" in tree and tree["account"] not in server.ex.accounts:
         return _refused(f"account: one of {', '.join(sorted(server.ex.accounts))}")
     try:
-        assert command in COMMANDS
         result, sequence = await server.execute(command, tree)
     except (TypeError, ValueError, KeyError) as error:
         return _refused(str(error))

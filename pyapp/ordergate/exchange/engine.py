@@ -12,7 +12,6 @@ from ordergate.exchange.accounts import hold, release, tell_balances
 from ordergate.exchange.amounts import times
 from ordergate.exchange.errors import ApiError, bad, filtered
 from ordergate.exchange.matching import (
-    MARKET_TYPES,
     close,
     fire_stops,
     reach,
@@ -74,7 +73,7 @@ def new_order(ex: Exchange, account: str, params: Params, now: int) -> Order | A
     symbol = ex.symbols[order.symbol]
     if order.quote_quantity:
         order.quantity = reach(symbol, order, order.quote_quantity)[0]
-        if order.quantity == 0:
+        if order.quantity < max(symbol.number("LOT_SIZE", "minQty"), 1):
             return errors.TOO_THIN if symbol.book.opposite(order.buys).prices else errors.NO_LIQUIDITY
     if not hold(ex, order, _cost(symbol, order)):
         return errors.NO_BALANCE
@@ -254,6 +253,9 @@ def cancel_replace(ex: Exchange, account: str, params: Params, now: int) -> Answ
     terms = terms_of(ex, fresh)
     if isinstance(terms, ApiError):
         return terms
+    # The filters are looked at before either half; only what the engine itself refuses comes after the cancel.
+    if failed := filters.check(ex, terms.symbol, _built(account, terms, now), now):
+        return filtered(failed)
     first = _cancelable(ex, account, _cancel_params(params))
     if isinstance(first, ApiError):
         if first.code == -1102:
@@ -295,10 +297,10 @@ def _replaced(gone: Answer, fresh: Answer | None) -> Answer:
 
 
 def amend(ex: Exchange, account: str, params: Params, now: int) -> Answer:
-    """Less quantity for an order on the book, which keeps its place."""
+    """Less quantity for an open order, which keeps its place."""
     order = found_order(ex, account, params)
     if isinstance(order, ApiError):
-        return order
+        return errors.AMEND_UNKNOWN if order is errors.NO_SUCH_ORDER else order
     fresh = client_id_of(params, "newClientOrderId")
     if isinstance(fresh, ApiError):
         return fresh
@@ -309,16 +311,16 @@ def amend(ex: Exchange, account: str, params: Params, now: int) -> Answer:
         return quantity
     symbol = ex.symbols[order.symbol]
     if order.status not in OPEN:
-        return errors.NO_SUCH_ORDER
-    if refused := _may_cancel(ex, order):
-        return refused
-    if order.type in MARKET_TYPES or not order.working:
-        return bad(-2038, "Order amend (quantity decrease) failed: Order is not on the book.")
-    if quantity >= order.quantity or quantity <= order.executed:
-        return bad(-2038, "Order amend (quantity decrease) failed: Quantity must be lower and more than was executed.")
+        return errors.AMEND_UNKNOWN
+    if symbol.status != "TRADING":
+        return errors.AMEND_CLOSED
+    if quantity >= order.quantity:
+        return errors.AMEND_MORE
+    if quantity <= order.executed + order.prevented:
+        return errors.AMEND_LESS
     limit = symbol.filters.get("MAX_NUM_ORDER_AMENDS")
     if limit is not None and order.amends >= limit["maxNumOrderAmends"]:
-        return bad(-2038, "Order amend (quantity decrease) failed: Too many amendments.")
+        return errors.AMEND_OFTEN
     if failed := filters.lot_size(symbol, "LOT_SIZE", quantity) or filters.notional(
         symbol, times(order.price, quantity), False
     ):
@@ -332,9 +334,10 @@ def amend(ex: Exchange, account: str, params: Params, now: int) -> Answer:
 
 def _amended(ex: Exchange, symbol: Symbol, order: Order, quantity: int, fresh: str, now: int) -> dict[str, Any]:
     less, original, before = order.quantity - quantity, order.client_id, order.quantity
-    symbol.book.reduce(order, less)
+    if order.working:
+        symbol.book.reduce(order, less)
     order.quantity, order.client_id, order.amends = quantity, fresh, order.amends + 1
-    release(ex, order, times(order.price, less) if order.buys else less)
+    release(ex, order, times(order.price or order.stop_price, less) if order.buys else less)
     key = order.account, symbol.name
     del ex.open_client[key][original]
     ex.open_client[key][fresh] = order

@@ -109,7 +109,7 @@ def move(ex: Exchange, symbol: str, price: str, now: int) -> dict[str, Any] | Ap
     return {"mid": price}
 
 
-def step(ex: Exchange, seed: int, now: int) -> dict[str, Any]:
+def step(ex: Exchange, seed: int | str, now: int) -> dict[str, Any]:
     """One step of the walk for every symbol that trades: the middle moves, quotes follow, at times the house trades."""
     for symbol in ex.symbols.values():
         if symbol.status != "TRADING":
@@ -134,10 +134,19 @@ def _size(symbol: Symbol, mid: int, hundreds: int) -> int:
     return max(hundreds * 100 * 10**16 // max(mid, 1) // step, 1) * step
 
 
+def _gap(symbol: Symbol, mid: int) -> int:
+    """Between two levels: about a 20,000th of the price, in round ticks, so that few levels change as it walks."""
+    ticks = mid // symbol.tick() // 20_000
+    unit = 1
+    while unit * 10 <= ticks:
+        unit *= 10
+    return next((unit * times for times in (5, 2) if unit * times <= ticks), unit) * symbol.tick()
+
+
 def _quote_around(ex: Exchange, symbol: Symbol, now: int, random: Random | None = None) -> None:
-    tick, mid = symbol.tick(), ex.market[symbol.name]["mid"]
-    gap = max(mid // tick // 20_000, 1) * tick
-    middle = mid // tick * tick
+    mid = ex.market[symbol.name]["mid"]
+    gap = _gap(symbol, mid)
+    middle = mid // gap * gap
     wanted = {("BUY", middle - gap * level) for level in range(1, LEVELS + 1)}
     wanted |= {("SELL", middle + gap * level) for level in range(1, LEVELS + 1)}
     for resting in list(ex.open.get((HOUSE, symbol.name), {}).values()):

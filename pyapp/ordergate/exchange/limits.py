@@ -95,13 +95,19 @@ def _banned(one: Address, now: int) -> tuple[ApiError, int]:
 def admit_order(counters: Counters, account: str, now: int) -> ApiError | None:
     """Counts a new order as unfilled, or refuses it: -1015."""
     windows = counters.of_account(account)
-    limits = (counters.limits.orders_10s, "10 SECOND"), (counters.limits.orders_1d, "1 DAY")
+    limits = (counters.limits.orders_ten_seconds, "10 SECOND"), (counters.limits.orders_day, "1 DAY")
     for window, (limit, interval) in zip(windows, limits, strict=True):
         if window.at(now) >= limit:
             return ApiError(429, -1015, f"Too many new orders; current limit is {limit} orders per {interval}.")
     for window in windows:
         window.add(1, now)
     return None
+
+
+def give_back(counters: Counters, account: str, now: int) -> None:
+    """A new order was refused after all: it does not count."""
+    for window in counters.of_account(account):
+        window.add(-1, now)
 
 
 def filled(counters: Counters, account: str, maker: bool, now: int) -> None:
@@ -131,8 +137,8 @@ def shown(limits: Limits) -> list[dict[str, object]]:
         {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
         for kind, interval, number, limit in (
             ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight),
-            ("ORDERS", "SECOND", 10, limits.orders_10s),
-            ("ORDERS", "DAY", 1, limits.orders_1d),
+            ("ORDERS", "SECOND", 10, limits.orders_ten_seconds),
+            ("ORDERS", "DAY", 1, limits.orders_day),
             ("RAW_REQUESTS", "MINUTE", 5, limits.raw_requests),
         )
     ]

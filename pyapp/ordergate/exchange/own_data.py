@@ -1,6 +1,8 @@
 """Requests about an account's own orders, trades, balances and key."""
 
-from typing import Any, Final
+from bisect import bisect_left
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from ordergate.exchange import engine, errors, limits
 from ordergate.exchange.amounts import shown
@@ -13,6 +15,8 @@ from ordergate.exchange.state import OPEN
 
 Handled = tuple[int, Any]
 DAY: Final = 86_400_000
+NEVER: Final = 1 << 62
+Row = TypeVar("Row")
 
 
 def _numbers(request: Request, *names: str) -> dict[str, int] | ApiError:
@@ -69,15 +73,14 @@ async def all_orders(server: Server, request: Request) -> Handled:
         if isinstance(wrong, ApiError):
             return 400, wrong
     assert not isinstance(symbol, ApiError) and not isinstance(numbers, ApiError)
-    mine = server.ex.account_orders.get((request.account or "", symbol.name), {}).values()
-    rows = [one for one in (queried(each, request.as_of) for each in mine) if one is not None]
-    if "orderId" in numbers:
-        rows = [one for one in rows if one["orderId"] >= numbers["orderId"]]
-    if "startTime" in numbers:
-        rows = [one for one in rows if one["time"] >= numbers["startTime"]]
-    if "endTime" in numbers:
-        rows = [one for one in rows if one["time"] <= numbers["endTime"]]
-    return 200, _cut(rows, numbers, "orderId" in numbers or "startTime" in numbers)
+    lowest, highest = numbers.get("startTime", 0), min(numbers.get("endTime", NEVER), _seen(request))
+    rows = [
+        one
+        for one in server.ex.account_orders.get((request.account or "", symbol.name), {}).values()
+        if lowest <= one.created <= highest and one.order_id >= numbers.get("orderId", 0)
+    ]
+    rows = _cut(rows, numbers, "orderId" in numbers or "startTime" in numbers)
+    return 200, [queried(one, request.as_of) for one in rows]
 
 
 async def my_trades(server: Server, request: Request) -> Handled:
@@ -89,20 +92,22 @@ async def my_trades(server: Server, request: Request) -> Handled:
             return 400, wrong
     assert not isinstance(symbol, ApiError) and not isinstance(numbers, ApiError)
     fills = server.ex.account_fills.get((request.account or "", symbol.name), [])
-    lowest, highest = numbers.get("startTime", 0), numbers.get("endTime", 1 << 62)
-    if request.as_of is not None:
-        highest = min(highest, request.as_of)
+    lowest, highest = numbers.get("startTime", 0), min(numbers.get("endTime", NEVER), _seen(request))
+    start = bisect_left(fills, numbers.get("fromId", 0), key=lambda one: one.trade_id)
     rows = [
-        own_trade(one)
-        for one in fills
-        if lowest <= one.time <= highest
-        and one.trade_id >= numbers.get("fromId", 0)
-        and one.order_id == numbers.get("orderId", one.order_id)
+        one
+        for one in islice(fills, start, None)
+        if lowest <= one.time <= highest and one.order_id == numbers.get("orderId", one.order_id)
     ]
-    return 200, _cut(rows, numbers, "fromId" in numbers or "startTime" in numbers)
+    return 200, [own_trade(one) for one in _cut(rows, numbers, "fromId" in numbers or "startTime" in numbers)]
 
 
-def _cut(rows: list[dict[str, Any]], numbers: dict[str, int], oldest: bool) -> list[dict[str, Any]]:
+def _seen(request: Request) -> int:
+    """The newest that this request may see."""
+    return NEVER if request.as_of is None else request.as_of
+
+
+def _cut(rows: list[Row], numbers: dict[str, int], oldest: bool) -> list[Row]:
     return rows[: numbers["limit"]] if oldest else rows[-numbers["limit"] :]
 
 

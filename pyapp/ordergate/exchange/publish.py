@@ -31,7 +31,8 @@ class Hub:
     users: dict[str, list[Subscriber]] = field(default_factory=dict)
     markets: dict[str, list[Subscriber]] = field(default_factory=dict)
     last: dict[str, deque[Event]] = field(default_factory=dict)
-    held: dict[str, list[Event]] = field(default_factory=dict)
+    held: dict[str, list[list[Any]]] = field(default_factory=dict)
+    """By account or symbol: events that wait, each with the number of others that are to pass it."""
     sent: int = 0
     ends: "Ends | None" = None
     """Ends connections in place of an event; None: there are none."""
@@ -78,17 +79,30 @@ class Hub:
                 if self.ends is not None:
                     self.ends.at_event(action, event)
             case "swap":
-                self.held.setdefault(event.account or event.symbol or "", []).extend(one for one, _ in deliveries)
-                loop = asyncio.get_running_loop()
-                loop.call_later(HELD_MS / 1000, self._let_go, event.account or event.symbol or "")
+                name = event.account or event.symbol or ""
+                waiting = [[one, int(action.get("past", 1))] for one, _ in deliveries]
+                self.held.setdefault(name, []).extend(waiting)
+                asyncio.get_running_loop().call_later(HELD_MS / 1000, self._let_go, name, waiting)
                 return []
         return deliveries
 
-    def _let_go(self, name: str) -> None:
-        for event in self.held.pop(name, []):
-            self._deliver(event)
+    def _let_go(self, name: str, waiting: list[list[Any]]) -> None:
+        """Delivers held events that still wait."""
+        for one in waiting:
+            held = self.held.get(name, [])
+            if any(one is other for other in held):
+                self.held[name] = [other for other in held if other is not one]
+                self._send(one[0])
 
     def _deliver(self, event: Event) -> None:
+        """Sends an event, and what waited for it to pass."""
+        self._send(event)
+        name = event.account or event.symbol or ""
+        for one in self.held.get(name, []):
+            one[1] -= 1
+        self._let_go(name, [one for one in self.held.get(name, []) if one[1] <= 0])
+
+    def _send(self, event: Event) -> None:
         if event.account is None:
             kind = {"trade": "trade", "depth": "depth", "bookTicker": "bookTicker"}[event.kind]
             queues = self.markets.get(f"{(event.symbol or '').lower()}@{kind}", ())
@@ -101,8 +115,6 @@ class Hub:
                 self.sent += 1
             except asyncio.QueueFull:
                 self._cut(queue)
-        if self.held:
-            self._let_go(event.account or event.symbol or "")
 
     def _cut(self, queue: Subscriber) -> None:
         self.unsubscribe(queue)
