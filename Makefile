@@ -51,12 +51,13 @@ exhaustive: ## the journal: damage at every byte and bit, and 200,000 losses of 
 	cargo test --release --quiet --locked -p ordergate-journal --test exhaustive --test power_loss -- --nocapture
 
 .PHONY: bench
-bench: $(BUILT) $(VENV)/.dev $(LOADGEN) ## submit (with every limit too), durable placement against hello, Postgres catching up, restart
+bench: $(BUILT) $(VENV)/.dev $(LOADGEN) ## submit (with every limit too), durable placement against hello, Postgres catching up, restart, the last hop
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-columns=min,median,mean,ops,rounds -q
 	cargo bench --quiet --locked -p ordergate-core --bench submit
 	$(BIN)/python bench/http_placement.py $(ARGS)
 	$(BIN)/python bench/write_behind.py
 	$(BIN)/python bench/restart.py
+	$(BIN)/python bench/exchange_hop.py
 
 .PHONY: loadtest
 loadtest: $(BUILT) $(VENV)/.dev ## locust, 100 users, then one row for every order sent

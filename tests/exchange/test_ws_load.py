@@ -53,11 +53,14 @@ async def load(exchange: Running) -> list[list[dict[str, Any]]]:
                 answered += 1
                 room.release()
 
-        reading = asyncio.create_task(answers())
-        for number in range(ORDERS):
-            await room.acquire()
-            await placing.send_json({"id": number, "method": "order.place", "params": params(number)})
-        await reading
+        async def orders() -> None:
+            for number in range(ORDERS):
+                await room.acquire()
+                await placing.send_json({"id": number, "method": "order.place", "params": params(number)})
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answers())
+            group.create_task(orders())
         async with http.post(
             f"{exchange.control}/deposit", json={"account": "alpha", "asset": "USDT", "amount": "7"}
         ) as done:

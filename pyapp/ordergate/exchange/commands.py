@@ -34,11 +34,13 @@ def set_symbol(
 
 
 def _read_filter(parts: dict[str, Any]) -> dict[str, Any]:
-    """Decimals as whole numbers of 10⁻⁸; everything else is a count or a choice."""
+    """Amounts in 10⁻⁸; counts as numbers, though a control request hands on their digits."""
     return {
-        name: exact(str(value)) if name in filters.AMOUNTS else value if isinstance(value, bool) else int(value)
+        name: exact(str(value)) if name in filters.AMOUNTS
+        else int(value) if isinstance(value, str) and value.isdecimal()
+        else value
         for name, value in parts.items()
-    }
+    }  # fmt: skip
 
 
 def delist(ex: Exchange, symbol: str, now: int) -> Result:
