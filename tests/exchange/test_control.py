@@ -180,6 +180,7 @@ def test_what_is_asked_wrongly(exchange: Running) -> None:
     assert exchange.place("i1", colour="red").code == -1104
     assert exchange.place("i1", quantity=None).code == -1102
     assert exchange.place("i1", timeInForce="GTD").code == -1115
+    assert exchange.place("i1", icebergQty="0.001").body["msg"] == "Iceberg orders are not supported for this symbol."
     assert exchange.place("i1", stopPrice="1").code == -1106
     assert exchange.place("i1", type="ICEBERG").code == -1116
     assert exchange.place("i1", side="HOLD").code == -1117
