@@ -43,6 +43,8 @@ class Socket:
 
     number: int
     path: str
+    url: str
+    """What the client asked for."""
     opened_ms: int
     response: web.WebSocketResponse
     transport: asyncio.Transport | None
@@ -113,8 +115,9 @@ async def serve(
     await response.prepare(request)
     sockets.count += 1
     socket = Socket(
-        sockets.count, path, now_ms, response, request.transport, asyncio.Queue(sockets.terms.queued_frames), _now_s()
-    )
+        sockets.count, path, request.path_qs, now_ms, response, request.transport,
+        asyncio.Queue(sockets.terms.queued_frames), _now_s(),
+    )  # fmt: skip
     sockets.open[socket.number] = socket
     try:
         opened(socket)
@@ -281,6 +284,7 @@ def shown(chosen: Iterable[Socket]) -> list[dict[str, Any]]:
         {
             "number": socket.number,
             "path": socket.path,
+            "url": socket.url,
             "openedMs": socket.opened_ms,
             "accounts": sorted(socket.accounts),
             "halfOpen": socket.deaf,
