@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ordergate.exchange.config import DEFAULT
-from ordergate.exchange.ledger import LedgerError, opened
+from ordergate.exchange.ledger import LedgerError, opened, replayed
 from tests.exchange.running import BETA, Running
 
 
@@ -58,8 +58,11 @@ def test_a_torn_last_line_is_cut_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"n":3,"t":1')
+    seen = replayed(tmp_path).account_orders
+    assert path.stat().st_size > len(whole)
     ex, ledger = opened(tmp_path, DEFAULT)
     ledger.close()
+    assert ex.account_orders == seen
     assert ledger.sequence == 2 and path.read_bytes() == whole
     assert [order.client_id for order in ex.account_orders["alpha", "BTCUSDT"].values()] == ["a1", "a2"]
 
