@@ -216,14 +216,13 @@ def agree(system: System, venue: LocalExchange, placed: list[int]) -> dict[str, 
         if shown(system, order)["status"] in ("NEW", "PARTIALLY_FILLED"):
             insist(system, "DELETE", f"/api/v1/orders/{order}")
     until(lambda: all(ended(shown(system, order)) for order in placed), "every order has ended", system)
-    truth, [[install]] = venue.account(), [[(system.data_dir / "install.id").read_text().strip()]]
-    commits = venue.control("GET", "/ledger")["commits"]
-    theirs = {order["clientOrderId"]: order for order in truth["orders"]}
+    truth, commits = venue.account(), venue.control("GET", "/ledger")["commits"]
+    theirs = {order["clientOrderId"].rpartition("-")[2]: order for order in truth["orders"]}
     seen = {"orders": len(placed), "trades": 0, "notThere": 0}
     for order in placed:
-        here, client_id = shown(system, order), f"og{install}-{order}"
-        assert commits.get(client_id, 0) <= 1, f"order {order} is there {commits[client_id]} times"
-        there = theirs.get(client_id)
+        here, there = shown(system, order), theirs.get(str(order))
+        times = sum(count for client_id, count in commits.items() if client_id.endswith(f"-{order}"))
+        assert times == (there is not None), f"order {order} is there {times} times"
         if there is None:
             assert here["status"] in ("REJECTED", "CANCELED"), here
             seen["notThere"] += 1
