@@ -129,6 +129,11 @@ def live_ready(system: System) -> bool:
     return False
 
 
+def in_doubt(system: System) -> int:
+    """How many orders' outcomes are not known: while there is one, its account may only reduce."""
+    return int(insist(system, "GET", "/api/v1/health")[1]["inDoubtOrders"])
+
+
 def ask(system: System, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
     """One request of the demo account's."""
     connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=10)
@@ -198,9 +203,10 @@ def crashes(system: System, venue: LocalExchange, *, cycles: int, seed: int, ord
     random = Random(seed)
     placed: list[int] = []
     for _ in range(cycles):
+        until(lambda: live_ready(system) and not in_doubt(system), "LIVE is ready and nothing in doubt", system)
         with ThreadPoolExecutor(orders) as pool:
             waiting = [pool.submit(place, system, Random(random.getrandbits(64))) for _ in range(orders)]
-            time.sleep(random.uniform(0.0, 0.08))
+            time.sleep(random.uniform(0.0, 0.15))
             for pid in processes(system, random.choice(KILLED)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
