@@ -43,6 +43,8 @@ LAG_MS = 400
 """Below the read lag above."""
 RULES_S = (0.5, 2.5)
 OUTAGE_S = (2.0, 6.0)
+BEYOND_DOUBT_S = (7.0, 9.0)
+"""Longer than any doubt could last, if questions without an answer counted."""
 
 Rule = dict[str, Any]
 PLACE, CANCEL = {"method": "order.place"}, {"method": "order.cancel"}
@@ -209,6 +211,13 @@ LIVE_FAULTS: tuple[Fault, ...] = (
         (0.2, 1.0),
     ),
     Fault("all-5xx", 4, ruled(rule(ANY, "post_commit", "error", None, status=503, code=-1001)), mended, OUTAGE_S),
+    Fault(
+        "nothing-heard",
+        3,
+        ruled(rule(ANY, "post_commit", "error", None, status=503, code=-1001), rule(ANY, "event", "drop", None)),
+        mended,
+        BEYOND_DOUBT_S,
+    ),
     Fault("cancel-meets-fill", 5, ruled(rule(CANCEL, "pre_engine", "fill", 5)), mended, RULES_S),
     Fault("cancel-meets-part", 4, ruled(rule(CANCEL, "pre_engine", "fill", 5, quantity="0.0001")), mended, RULES_S),
     Fault("cancel-unanswered", 4, ruled(rule(CANCEL, "post_commit", "close")), mended, RULES_S),
