@@ -6,13 +6,18 @@
 
 use crate::days::day_of;
 use crate::decimal::DecimalText;
-use crate::engine::Engine;
+use crate::account::Position;
+use crate::engine::{Decided, Engine};
+use crate::exposure::Day;
 use crate::limits::{LimitKind, LimitScope, Owner};
 use crate::number::{Amount, Money, UNIT};
-use crate::record::{BalanceAdjusted, DayStarted, LimitBreached, LimitWarned, Record, TradingStateSet};
+use crate::record::{
+    BalanceAdjusted, DayStarted, LimitBreached, LimitWarned, OpeningMarks, PeakSet, Record, TradingStateSet,
+};
+use crate::refusal::{self, Refusal};
 use crate::state::Broken;
-use crate::terms::{AccountId, BreachAction, InstrumentId, KillScope, Mode, Nanos, TradingState};
-use crate::valuation::{Judged, REPORTING_CURRENCY, middle};
+use crate::terms::{AccountId, BreachAction, InstrumentId, KillScope, Mode, Nanos, Seq, TradingState};
+use crate::valuation::{Judged, REPORTING_CURRENCY};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often losses are judged.
@@ -21,6 +26,11 @@ pub const LOOK_NS: Nanos = 250_000_000;
 pub const WARN_AGAIN_NS: Nanos = 60_000_000_000;
 /// Share of a limit from which on it is nearly used up, in percent, unless the setting says otherwise.
 pub const WARN_PERCENT: u32 = 80;
+
+/// A peak of equity is journaled when it rose by this part of the fall that is allowed.
+const PEAK_STEPS: i128 = 100;
+/// And at most this often.
+const PEAK_AGAIN_NS: Nanos = 60_000_000_000;
 
 /// Kinds that are judged between trades.
 pub(crate) const WATCHED: [LimitKind; 2] = [LimitKind::MaxDailyLoss, LimitKind::MaxDrawdown];
@@ -34,6 +44,8 @@ pub(crate) struct Watch {
     looked_at: Option<Nanos>,
     /// Highest equity seen: recorded when a day starts and when a limit is warned of or breached.
     peaks: BTreeMap<(AccountId, Mode), Amount>,
+    /// When they were last journaled because they rose.
+    recorded: BTreeMap<(AccountId, Mode), Nanos>,
     warned: BTreeMap<Watched, Nanos>,
     unjudged: BTreeSet<Watched>,
     /// What a breach does.
@@ -47,6 +59,7 @@ impl Default for Watch {
         Self {
             looked_at: None,
             peaks: BTreeMap::new(),
+            recorded: BTreeMap::new(),
             warned: BTreeMap::new(),
             unjudged: BTreeSet::new(),
             action: BreachAction::ReduceOnly,
@@ -91,6 +104,7 @@ impl Engine {
             return Ok(());
         }
         self.watch.looked_at = Some(now);
+        self.open_late(now)?;
         let limits = self.state.limit_table().iter();
         let watched: Vec<(LimitScope, LimitKind, i128)> = limits
             .flat_map(|(scope, set)| {
@@ -111,7 +125,7 @@ impl Engine {
         let places = Mode::ALL
             .iter()
             .flat_map(|mode| instruments.clone().map(|instrument| (*mode, instrument)));
-        let marks = places.filter_map(|(mode, of)| Some((mode, of, middle(self.mark(mode, of)?))));
+        let marks = places.filter_map(|(mode, of)| Some((mode, of, self.fresh_middle(mode, of, now)?)));
         let body = DayStarted {
             day,
             marks: marks.collect(),
@@ -126,6 +140,25 @@ impl Engine {
         self.commit(Record::DayStarted(body), now).map(drop)
     }
 
+    /// Gives what was held when the day began, without a fresh price then, the first one that is believed.
+    fn open_late(&mut self, now: Nanos) -> Result<(), Broken> {
+        let modes = Mode::ALL.iter();
+        let awaited = modes.flat_map(|mode| {
+            let tallies = self.state.tallies(&Owner::Firm, *mode);
+            let without = |day: &Day| day.opening_mark.is_none() && day.opening != Position::default();
+            tallies
+                .filter(move |(_, tally)| without(&tally.day))
+                .map(|(instrument, _)| (*mode, instrument))
+        });
+        let marks: Vec<_> = awaited
+            .filter_map(|(mode, of)| Some((mode, of, self.fresh_middle(mode, of, now)?)))
+            .collect();
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.commit(Record::OpeningMarks(OpeningMarks { marks }), now).map(drop)
+    }
+
     /// Whether this limit can be judged now: while it cannot, new orders of its scope are refused.
     #[must_use]
     pub fn is_judged(&self, scope: &LimitScope, kind: LimitKind, mode: Mode) -> bool {
@@ -135,7 +168,7 @@ impl Engine {
     fn judge(&mut self, watched: Watched, limit: i128, now: Nanos) -> Result<(), Broken> {
         let (loss, fresh, peak) = self.figure_of(&watched, now);
         if let (true, Some(peak), Owner::Account(account)) = (fresh, peak, &watched.0.owner) {
-            self.raise_peak(*account, watched.2, peak);
+            self.raise_peak(*account, watched.2, peak, limit, now)?;
         }
         match (loss, fresh) {
             (Some(loss), _) if loss > limit => self.breach(&watched, loss, limit, peak, now)?,
@@ -277,10 +310,75 @@ impl Engine {
         self.state.peak(account, mode).max(seen)
     }
 
-    fn raise_peak(&mut self, account: AccountId, mode: Mode, peak: Amount) {
+    /// Remembers a new peak, and journals it once it is worth a hundredth of the fall that the limit allows: a restart
+    /// forgives no more than that, and what a minute brought.
+    fn raise_peak(
+        &mut self,
+        account: AccountId,
+        mode: Mode,
+        peak: Amount,
+        limit: i128,
+        now: Nanos,
+    ) -> Result<(), Broken> {
+        let place = (account, mode);
         if self.peak_now(account, mode).is_none_or(|known| peak > known) {
-            self.watch.peaks.insert((account, mode), peak);
+            self.watch.peaks.insert(place, peak);
         }
+        let (Some(peak), recorded) = (self.peak_now(account, mode), self.state.peak(account, mode)) else {
+            return Ok(());
+        };
+        let worth_it = recorded.is_none_or(|recorded| {
+            let step = peak.0.saturating_mul(limit) / UNIT / PEAK_STEPS;
+            peak.0.saturating_sub(recorded.0) > step.max(0)
+        });
+        let soon = self.watch.recorded.get(&place).copied();
+        if !worth_it || soon.is_some_and(|at| now.saturating_sub(at) < PEAK_AGAIN_NS) {
+            return Ok(());
+        }
+        self.watch.recorded.insert(place, now);
+        let (by, reason) = ("ordergate".to_owned(), "equity rose".to_owned());
+        let body = PeakSet {
+            account,
+            mode,
+            peak,
+            by,
+            reason,
+        };
+        self.commit(Record::PeakSet(body), now).map(drop)
+    }
+
+    /// A person corrects the peak that drawdowns are measured from; `None` takes the worth of now.
+    ///
+    /// # Errors
+    /// Refused for an unknown account, and without a figure while prices do not tell the worth.
+    pub fn set_peak(
+        &mut self,
+        account: &str,
+        mode: Mode,
+        peak: Option<Amount>,
+        by: &str,
+        reason: &str,
+        now: Nanos,
+    ) -> Decided<Seq> {
+        self.check_poison()?;
+        let found = self.state.account_named(account).map(|found| found.id);
+        let Some(id) = found else {
+            return Ok(Err(Refusal::new(refusal::NOT_FOUND, format!("There is no account {account}."))));
+        };
+        let worth = || self.equity(id, mode, now).filter(|equity| equity.fresh);
+        let Some(peak) = peak.or_else(|| worth().map(|equity| equity.value.to_amount_floor())) else {
+            let detail = "The worth of the account cannot be told at fresh prices: give the peak.";
+            return Ok(Err(Refusal::new(refusal::INVALID_PARAMETER, detail)));
+        };
+        self.watch.peaks.remove(&(id, mode));
+        let body = PeakSet {
+            account: id,
+            mode,
+            peak,
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.commit(Record::PeakSet(body), now).map(Ok)
     }
 
     /// How far equity is below its peak, as a ratio scaled by 10⁻⁸ and rounded up, and the peak. A peak is only taken

@@ -114,7 +114,7 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
     }
     Prices {
         meets,
-        mark: market.mark.as_ref().map(Mark::mid).or(meets),
+        mark: market.last_good_twice.map(|twice| Price((twice / 2) as i64)).or(meets),
     }
 }
 
