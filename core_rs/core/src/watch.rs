@@ -4,9 +4,9 @@
 //! if that already breaches the limit it is a breach, otherwise the limit cannot be judged until a fresh mark comes,
 //! which is told once and refuses new orders there. A result is never rounded in the client's favour.
 
+use crate::account::Position;
 use crate::days::day_of;
 use crate::decimal::DecimalText;
-use crate::account::Position;
 use crate::engine::{Decided, Engine};
 use crate::exposure::Day;
 use crate::limits::{LimitKind, LimitScope, Owner};
@@ -363,7 +363,10 @@ impl Engine {
         self.check_poison()?;
         let found = self.state.account_named(account).map(|found| found.id);
         let Some(id) = found else {
-            return Ok(Err(Refusal::new(refusal::NOT_FOUND, format!("There is no account {account}."))));
+            return Ok(Err(Refusal::new(
+                refusal::NOT_FOUND,
+                format!("There is no account {account}."),
+            )));
         };
         let worth = || self.equity(id, mode, now).filter(|equity| equity.fresh);
         let Some(peak) = peak.or_else(|| worth().map(|equity| equity.value.to_amount_floor())) else {

@@ -168,7 +168,7 @@ fn samples() -> Vec<Record> {
         by: "ann".into(),
         source: "cli".into(),
     };
-    vec![
+    let mut samples = vec![
         Record::Epoch(Epoch {
             epoch: 3,
             fold_version: 1,
@@ -416,7 +416,9 @@ fn samples() -> Vec<Record> {
             by: "ann".into(),
             reason: "one book".into(),
         }),
-    ]
+    ];
+    samples.sort_by_key(Record::kind);
+    samples
 }
 
 #[test]
