@@ -272,7 +272,10 @@ impl Batch {
             Record::TradingStateSet(body) => self.risk_event(seq, ts, record, body.mode),
             Record::LimitBreached(body) => self.risk_event(seq, ts, record, Some(body.mode)),
             Record::LimitWarned(body) => self.risk_event(seq, ts, record, Some(body.mode)),
-            Record::DayStarted(_) | Record::StpGroupSet(_) => self.risk_event(seq, ts, record, None),
+            Record::PeakSet(body) => self.risk_event(seq, ts, record, Some(body.mode)),
+            Record::DayStarted(_) | Record::OpeningMarks(_) | Record::StpGroupSet(_) => {
+                self.risk_event(seq, ts, record, None);
+            }
             _ => {}
         }
     }

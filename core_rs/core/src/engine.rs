@@ -324,8 +324,14 @@ impl Engine {
     pub(crate) fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark) {
         let firm = |kind| self.state.firm_limit(kind, instrument);
         let limits = (firm(LimitKind::MaxSpread), firm(LimitKind::MaxLastDeviation));
-        let good_twice = risk::reference_twice(&mark, limits.0, limits.1);
-        self.prices.set_mark(mode, instrument, mark, good_twice);
+        let believed = risk::reference_twice(&mark, limits.0, limits.1).is_some();
+        self.prices.set_mark(mode, instrument, mark, believed);
+    }
+
+    /// The newest prices of an instrument that were believed: with MAX_SPREAD or MAX_LAST_DEVIATION of the firm, one tick
+    /// out of line is no price.
+    pub(crate) fn good_mark(&self, mode: Mode, instrument: InstrumentId) -> Option<&Mark> {
+        self.prices.get(mode, instrument)?.good.as_ref()
     }
 
     /// How the journal keeps up: new orders can be limited by it.

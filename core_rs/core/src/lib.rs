@@ -44,6 +44,7 @@ pub mod number;
 pub mod order;
 mod order_digest;
 mod orders;
+mod peaks;
 mod permissions;
 mod prices;
 pub mod readiness;

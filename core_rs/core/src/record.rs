@@ -970,6 +970,28 @@ pub struct DayStarted {
     pub peaks: Vec<(AccountId, Mode, Amount)>,
 }
 
+/// The first believed prices of a day for what had no fresh one when it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpeningMarks {
+    /// Marks: what was held when the day began counts from here.
+    pub marks: Vec<(Mode, InstrumentId, Price)>,
+}
+
+/// The highest equity of an account, from which its drawdown is measured: it rose, or a person corrected it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeakSet {
+    /// Whose.
+    pub account: AccountId,
+    /// Which book of the account.
+    pub mode: Mode,
+    /// Equity in the reporting currency.
+    pub peak: Amount,
+    /// Who; `ordergate` when it rose.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// Orders of the accounts of one group must not trade with each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StpGroupSet {
@@ -1107,6 +1129,8 @@ records! {
     80 ReplaceAsked(ReplaceAsked) => "REPLACE_ASKED",
     81 ReplaceDropped(OrderEvent) => "REPLACE_DROPPED",
     82 Done(OrderEvent) => "DONE",
+    95 OpeningMarks(OpeningMarks) => "OPENING_MARKS",
+    96 PeakSet(PeakSet) => "PEAK_SET",
 }
 
 impl Record {

@@ -214,6 +214,8 @@ impl State {
             Record::RedisBound(_) => self.clocks.redis_bound = true,
             Record::TradingStateSet(body) => self.set_trading_state(body),
             Record::DayStarted(body) => self.start_day(body)?,
+            Record::OpeningMarks(body) => self.open_at(&body.marks),
+            Record::PeakSet(body) => self.set_peak(body),
             Record::LimitBreached(body) => return self.limit_breached(body),
             Record::LimitWarned(body) => return self.limit_warned(body),
             Record::StpGroupSet(body) => self.set_stp_group(body)?,

@@ -314,6 +314,16 @@ fn samples() -> Vec<Record> {
             currency: "USDT".into(),
             peaks: vec![(1, Mode::Live, Amount(7))],
         }),
+        Record::OpeningMarks(OpeningMarks {
+            marks: vec![(Mode::Live, 2, Price(7))],
+        }),
+        Record::PeakSet(PeakSet {
+            account: 1,
+            mode: Mode::Paper,
+            peak: Amount(1 << 90),
+            by: "ann".into(),
+            reason: "a bad tick".into(),
+        }),
         Record::RestrictionSet(RestrictionSet {
             account: None,
             instrument: 3,

@@ -253,7 +253,7 @@ fn level_three_sells_what_was_bought_in_whole_steps_and_no_more() {
         assert_eq!(order.terms.qty.to_string(), "2", "one is in an open order already");
         assert_eq!(order.status(), OrdStatus::Submitted, "passes the kill");
         assert!(
-            request.starts_with("flatten:") && request.ends_with(":desk:BTCUSDT:1"),
+            request.starts_with("flatten:") && request.ends_with(":desk:BTCUSDT::1"),
             "{request}"
         );
     }
