@@ -14,6 +14,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "kill": ("ordergate.cli.kill:kill", "Stop and start all trading, and show whether it is stopped."),
     "risk": ("ordergate.cli.risk:risk", "Set and show limits, approve changes, restrict symbols and hours."),
     "strategies": ("ordergate.cli.strategies:strategies", "Create, start, stop and list strategies."),
+    "doubt": ("ordergate.cli.doubt:doubt", "Show orders whose outcome is not known, and help to find them."),
+    "resume": ("ordergate.cli.doubt:resume", "Let LIVE go on after a crash."),
+    "reconciliations": (
+        "ordergate.cli.doubt:reconciliations",
+        "Show comparisons of the exchange with what was booked.",
+    ),
     "config": ("ordergate.cli.config:config", "Check settings from ordergate.toml and the environment."),
     "db": ("ordergate.cli.db:db", "Bring the database up to date, or show where it is."),
     "audit": ("ordergate.cli.audit:audit", "Check the audit trail against journal, archive and anchors."),
