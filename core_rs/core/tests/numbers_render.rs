@@ -42,6 +42,7 @@ fn fresh() -> OrderView<'static> {
         sent_at: None,
         acked_at: None,
         updated_at: NOW,
+        external: false,
     }
 }
 
@@ -59,7 +60,7 @@ fn a_fresh_order() {
         r#""mode":"PAPER","strategyId":null,"rejectedBy":null,"reason":null,"venueOrderId":null,"#,
         r#""replaces":null,"replacedBy":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":null,"sentAt":null,"ackedAt":null,"#,
-        r#""updatedAt":"2026-11-24T07:00:00.123456Z"}"#,
+        r#""updatedAt":"2026-11-24T07:00:00.123456Z","origin":"GATEWAY"}"#,
     );
     assert_eq!(rendered(&fresh()), expected);
 }
@@ -93,7 +94,7 @@ fn an_order_with_everything() {
         r#""replaces":null,"replacedBy":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":"2026-11-24T07:00:00.123457Z","#,
         r#""sentAt":"2026-11-24T07:00:00.123458Z","ackedAt":"2026-11-24T07:00:00.123459Z","#,
-        r#""updatedAt":"2026-11-24T07:00:00.123460Z"}"#,
+        r#""updatedAt":"2026-11-24T07:00:00.123460Z","origin":"EXTERNAL"}"#,
     );
     assert_eq!(rendered(&order), expected);
 }
