@@ -144,7 +144,7 @@ async def measured(place: Place, prefix: str, orders: int) -> tuple[float, float
 
 async def compare(said: dict[str, Any], orders: int, rounds: int) -> dict[str, tuple[float, float, float]]:
     """The best round of each client, by its CPU."""
-    urls = UrlSet(said["rest"], said["wsApi"], said["streams"] + "/ws", frozenset({"127.0.0.1"}))
+    urls = UrlSet(said["rest"], said["wsApi"], said["streams"], frozenset({"127.0.0.1"}))
     account = said["accounts"][0]
     key, secret = account["apiKey"], account.get("secret") or "demo-alpha-secret".ljust(64, "0")
     found: dict[str, tuple[float, float, float]] = {}

@@ -242,7 +242,7 @@ def _answered(server: Server, request: Request, course: _Course, value: Any) -> 
 TIMES: Final = frozenset(
     {
         "time", "updateTime", "transactTime", "workingTime", "serverTime", "transactionTime", "openTime", "closeTime",
-        "E", "T", "O", "W",
+        "E", "T", "O", "W", "C",
     }
 )  # fmt: skip
 
