@@ -276,8 +276,9 @@ class Gateway:
     def state_hash(self) -> str: ...
     def status(self) -> dict[str, int | str | bool | None]:
         """For health and metrics: lastSeq durableSeq epoch backlogBytes openOrders unsentOrders unansweredOrders
-        inDoubtOrders inDoubtOldestMs driftsOpen resumeNeeded waitsForResume liveSession killLevel killReason (of the global kill) killsActive killReadingAgeMs paperSession
-        illegalEvents parked alarms requestKeys journalFreeBytes journalSpace (ok, soft, hard)."""
+        inDoubtOrders inDoubtOldestMs driftsOpen resumeNeeded waitsForResume killLevel killReason (of the global kill)
+        killsActive killReadingAgeMs paperSession liveSession illegalEvents parked alarms requestKeys journalFreeBytes
+        journalSpace (ok, soft, hard)."""
     def metrics(self) -> bytes:
         """Prometheus text of the hot counters."""
     def close(self) -> None:

@@ -15,6 +15,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "risk": ("ordergate.cli.risk:risk", "Set and show limits, approve changes, restrict symbols and hours."),
     "strategies": ("ordergate.cli.strategies:strategies", "Create, start, stop and list strategies."),
     "venue": ("ordergate.cli.venue:venue", "Add, test, list and remove the keys of accounts at an exchange."),
+    "doubt": ("ordergate.cli.doubt:doubt", "Show orders whose outcome is not known, and help to find them."),
+    "resume": ("ordergate.cli.doubt:resume", "Let LIVE go on after a crash."),
+    "reconciliations": (
+        "ordergate.cli.doubt:reconciliations",
+        "Show comparisons of the exchange with what was booked.",
+    ),
     "config": ("ordergate.cli.config:config", "Check settings from ordergate.toml and the environment."),
     "db": ("ordergate.cli.db:db", "Bring the database up to date, or show where it is."),
     "audit": ("ordergate.cli.audit:audit", "Check the audit trail against journal, archive and anchors."),

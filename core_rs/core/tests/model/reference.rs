@@ -2,7 +2,7 @@
 
 use crate::limiting::{Limits, Rate, Whose};
 use crate::orders::{End, Event, Order, UNIT, product_up};
-use ordergate_core::terms::{KillScope, Mode, Nanos, OrderId, SessionId};
+use ordergate_core::terms::{DriftClass, KillScope, Mode, Nanos, OrderId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const MS: Nanos = 1_000_000;
@@ -65,6 +65,8 @@ pub struct Model {
     /// The one strategy, of the first account, may place orders.
     pub running: bool,
     pub kills: BTreeMap<(KillScope, String), u8>,
+    /// Differences from the venue that are not explained.
+    pub drifts: BTreeSet<(u32, Option<usize>, DriftClass)>,
     // What a restart forgets:
     pub sessions: BTreeMap<Mode, SessionId>,
     /// Accounts whose orders the LIVE venue takes.
@@ -251,7 +253,7 @@ impl Model {
         }
     }
 
-    fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
+    pub fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
         let order = Order {
             id,
             account,
@@ -277,6 +279,7 @@ impl Model {
             cancel_wanted: false,
             late_fill: false,
             flattens: false,
+            external: None,
             met: self.reference(request).map(|(price, _)| price),
             asked: (request.qty, request.price),
             received: self.now,
@@ -340,15 +343,6 @@ impl Model {
         self.send(mode);
     }
 
-    pub fn ready(&mut self, account: u32, ready: bool) {
-        if ready {
-            self.ready.insert(account);
-        } else {
-            self.ready.remove(&account);
-        }
-        self.send(Mode::Live);
-    }
-
     pub fn tick(&mut self) {
         self.day = self.day.max(Some(self.now.div_euclid(DAY)));
         for mode in [Mode::Paper, Mode::Live] {
@@ -368,7 +362,7 @@ impl Model {
     }
 
     /// Tells the connected session to send what waits, oldest first, as far as its window goes.
-    fn send(&mut self, mode: Mode) {
+    pub fn send(&mut self, mode: Mode) {
         let Some(session) = self.sessions.get(&mode).copied().filter(|_| self.reading_is_fresh()) else {
             return;
         };
@@ -419,7 +413,7 @@ impl Model {
             if hit && order.is_unsent() && !order.flattens {
                 order.ask_cancel("KILLED");
             }
-            if hit && level >= 2 && order.is_open() && !order.flattens {
+            if hit && level >= 2 && order.is_open() && !order.flattens && order.external.is_none() {
                 self.sweep.insert(order.id);
             }
         }
@@ -442,7 +436,7 @@ impl Model {
             let again = self
                 .orders
                 .values()
-                .filter(|order| order.is_open() && !order.flattens && !asked(order));
+                .filter(|order| order.is_open() && !order.flattens && order.external.is_none() && !asked(order));
             let again: Vec<OrderId> = again
                 .filter(|order| holds(scope, &target, order))
                 .map(|order| order.id)
