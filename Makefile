@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: $(BUILT) ## virtual environment, release build of the extension, .venv/bin/ordergate
@@ -39,6 +39,10 @@ build: $(BUILT) ## virtual environment, release build of the extension, .venv/bi
 .PHONY: run
 run: $(BUILT) ## start everything (ARGS="--data-dir DIR --prices replay:DIR"); one Ctrl-C stops it
 	@exec $(BIN)/ordergate up $(ARGS)
+
+.PHONY: run-live-demo
+run-live-demo: $(BUILT) ## LIVE against a local exchange, once: key, order, fill; stops by itself and leaves nothing
+	@exec $(BIN)/ordergate live-demo
 
 .PHONY: test
 test: $(BUILT) $(VENV)/.dev ## Rust and Python tests, the acceptance runs included (ARGS="-k smoke")

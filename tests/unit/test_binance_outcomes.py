@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ordergate.venues.binance import answer, outcomes
 from ordergate.venues.binance.answer import Answer, Number, not_sent
@@ -57,7 +59,7 @@ PLACED: list[tuple[str, Answer, str, str]] = [
     ("nested too deeply", said(200, "[" * 100_000), "UNKNOWN", "GARBLED"),
     ("gzip error", broken("ContentEncodingError: Can not decode content-encoding: gzip", 200), "UNKNOWN", "GARBLED"),
     ("half a body", broken("ClientPayloadError: not all received", 200), "UNKNOWN", "GARBLED"),
-    ("too long a body", broken("ValueError: more than 16777216 bytes", 200), "UNKNOWN", "GARBLED"),
+    ("too long a body", broken("ValueError: more than 8388608 bytes", 200), "UNKNOWN", "GARBLED"),
     ("an error with 200", refused(200, -1013), "UNKNOWN", "NO_ORDER"),
     ("accepted, 202", said(202, ORDER), "UNKNOWN", "UNLISTED"),
     ("redirect", said(301, HTML), "UNKNOWN", "GARBLED"),
@@ -254,6 +256,35 @@ def test_numbers_stay_as_they_were_written() -> None:
     body = said(200, '{"a": 1e-05, "b": 40000, "c": "40000", "d": 0.10}').body
     assert body == {"a": "1e-05", "b": "40000", "c": "40000", "d": "0.10"}
     assert isinstance(body, dict) and isinstance(body["b"], Number) and not isinstance(body["c"], Number)
+
+
+BODIES = st.one_of(
+    st.binary(max_size=60),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([OURS, -2010, -2013, 28]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+            st.sampled_from(["code", "msg", "orderId", "clientOrderId", "origClientOrderId", "status", "amendedOrder"]),
+            inner, max_size=5,
+        ),
+        max_leaves=12,
+    ).map(lambda body: json.dumps(body).encode()),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(100, 599), BODIES)
+def test_nothing_makes_it_raise_and_nothing_is_concluded_without_the_words(status: int, raw: bytes) -> None:
+    answered = answer.read(status, {}, raw)
+    place, query = outcomes.of_place(answered, OURS), outcomes.of_query(answered, OURS)
+    cancel, amend = outcomes.of_cancel(answered, OURS), outcomes.of_amend(answered, OURS)
+    if status >= 500 or 200 < status < 400 or status in (403, 408, 409):
+        assert {place.kind, query.kind, cancel.kind, amend.kind} == {"UNKNOWN"}
+    if place.kind in ("REJECT", "ADOPT") or query.kind == "ABSENT":
+        assert 400 <= status < 500 and b'"code"' in raw and b'"msg"' in raw
+    for found, word in ((place, "ACK"), (query, "FOUND"), (cancel, "CANCELED"), (amend, "AMENDED")):
+        if found.kind == word:
+            assert status == 200 and OURS.encode() in raw
+    assert "NOT_SENT" not in {place.kind, query.kind, cancel.kind, amend.kind}
 
 
 def test_a_message_is_cut_before_it_goes_into_the_journal() -> None:

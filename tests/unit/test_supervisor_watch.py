@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.supervisor import leftovers, processes
+from ordergate.supervisor import leftovers, processes, table
 from ordergate.supervisor.patience import FileWatch, Patience, VenueWatch
 from ordergate.supervisor.processes import Child, Household
 
@@ -138,3 +138,11 @@ def test_a_full_disk_does_not_keep_children_from_starting(tmp_path: Path, monkey
 
     monkeypatch.setattr(leftovers, "remember", full)
     asyncio.run(life())
+
+
+def test_only_the_live_venue_gets_the_key_to_the_exchanges_keys() -> None:
+    base = {"HOME": "/h", "ORDERGATE_MASTER_KEY": "ab" * 32}
+    everybody = table.environment(base, "postgresql://x", "redis://x")
+    assert "ORDERGATE_MASTER_KEY" not in everybody
+    assert table.with_master_key(everybody, base) == everybody | {"ORDERGATE_MASTER_KEY": "ab" * 32}
+    assert table.with_master_key(everybody, {}) == everybody

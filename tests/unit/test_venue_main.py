@@ -59,7 +59,8 @@ def test_the_log_is_as_wordy_as_the_setting_says(paths: Paths, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
     [
-        ("binance", Settings(), "unknown venue 'binance'"),
+        ("kraken", Settings(), "unknown venue 'kraken'"),
+        ("binance", Settings(), "binance.enabled is false"),
         ("paper", Settings(paper=Paper(prices="replay:/nowhere")), "/nowhere: no such directory"),
         ("paper", Settings(paper=Paper(fee_rate="a tenth")), "'a tenth' is not a decimal"),
         ("paper", Settings(redis=Redis(url="http://localhost")), "scheme"),

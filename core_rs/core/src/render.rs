@@ -55,6 +55,8 @@ pub struct OrderView<'a> {
     pub acked_at: Option<Nanos>,
     /// When it last changed.
     pub updated_at: Nanos,
+    /// Placed outside the gateway.
+    pub external: bool,
 }
 
 /// One balance of an account.
@@ -141,6 +143,11 @@ pub fn order_json(out: &mut String, order: &OrderView<'_>) {
     push_time_or_null(out, order.acked_at);
     out.push_str(",\"updatedAt\":");
     push_time_or_null(out, Some(order.updated_at));
+    push_word(
+        out,
+        ",\"origin\":\"",
+        if order.external { "EXTERNAL" } else { "GATEWAY" },
+    );
     out.push('}');
 }
 

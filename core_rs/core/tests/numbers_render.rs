@@ -53,7 +53,7 @@ fn a_fresh_order() {
         r#""quantity":"0.001","price":"40000","status":"PENDING_NEW","filledQuantity":"0","avgFillPrice":null,"#,
         r#""mode":"PAPER","strategyId":null,"rejectedBy":null,"reason":null,"venueOrderId":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":null,"sentAt":null,"ackedAt":null,"#,
-        r#""updatedAt":"2026-11-24T07:00:00.123456Z"}"#,
+        r#""updatedAt":"2026-11-24T07:00:00.123456Z","origin":"GATEWAY"}"#,
     );
     assert_eq!(rendered(&fresh()), expected);
 }
@@ -86,7 +86,7 @@ fn an_order_with_everything() {
         r#""mode":"LIVE","strategyId":"mm-1","rejectedBy":"VENUE","reason":"-2010 \"no\"","venueOrderId":"99","#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":"2026-11-24T07:00:00.123457Z","#,
         r#""sentAt":"2026-11-24T07:00:00.123458Z","ackedAt":"2026-11-24T07:00:00.123459Z","#,
-        r#""updatedAt":"2026-11-24T07:00:00.123460Z"}"#,
+        r#""updatedAt":"2026-11-24T07:00:00.123460Z","origin":"EXTERNAL"}"#,
     );
     assert_eq!(rendered(&order), expected);
 }

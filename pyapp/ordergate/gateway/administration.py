@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ordergate import _core
-from ordergate.gateway import rule_administration
+from ordergate.gateway import doubt_administration, rule_administration
 from ordergate.gateway.kill_scopes import SCOPES, key_of, scope_of
 from ordergate.gateway.kill_switch import LEVELS
 from ordergate.gateway.verbs import Arguments, Json, Nothing, Refused
@@ -302,6 +302,7 @@ VERBS: Final[dict[str, tuple[type[Arguments], Action]]] = {
     "kill.off": (KillChange, _kill_off),
     "kill.on": (KillChange, _kill_on),
     "kill.status": (Nothing, _kill_status),
+    **doubt_administration.VERBS,
     **rule_administration.VERBS,
     "risk.state": (Nothing, _risk_state),
     "risk.state.set": (TradingStateChange, _trading_state_set),

@@ -78,12 +78,24 @@ def run(settings: Settings, paths: Paths) -> int:
         gateway.set_loosen_percent(settings.risk.loosen_percent)
         gateway.set_warn_percent(settings.risk.warn_percent)
         gateway.set_breach_action(settings.risk.breach_action)
+        gateway.set_doubt_reduces(settings.risk.doubt_reduce_only)
+        start_live(gateway, settings)
     except _core.JournalLocked as locked:
         return _refuse(f"another gateway runs on this data directory: {locked}", EXIT_USAGE)
     except _core.JournalRefused as refused:
         return _refuse(str(refused), EXIT_JOURNAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, settings, paths, settings.redis.url))
+
+
+def start_live(gateway: _core.Gateway, settings: Settings) -> None:
+    """After a crash LIVE goes on by itself, or waits for a person, as the settings say."""
+    manual = getattr(getattr(settings, "binance", None), "resume", "auto") == "manual"
+    gateway.set_resume_manual(manual)
+    if gateway.status().get("resumeNeeded") and not manual:
+        gateway.resume("gateway", "binance.resume = auto")
+    elif gateway.status().get("waitsForResume"):
+        _log.warning("the last end was a crash: LIVE waits for `ordergate resume`")
 
 
 def probe_port(host: str, port: int) -> str | None:

@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
-from ordergate.http import rule_schemas, schemas
+from ordergate.http import live_schemas, rule_schemas, schemas
 from ordergate.http.openapi_parts import CANCEL, PLACE, PREVIEW, READ, Json, content, ok, operation, query, ref
-from ordergate.http.openapi_rules import kill_paths, risk_paths
+from ordergate.http.openapi_rules import kill_paths, live_paths, risk_paths
 from ordergate.http.problem import TABLE
 
 _FRAMING: Final = (
@@ -31,6 +31,8 @@ _MODELS: Final = (
     schemas.Kill,
     schemas.KillCleared,
     schemas.Heartbeat,
+    live_schemas.Doubts,
+    live_schemas.Reconciliations,
     *rule_schemas.MODELS,
 )
 
@@ -151,6 +153,7 @@ def _paths() -> Json:
         "/api/v1/risk/preview": {"post": preview},
         "/api/v1/risk/headroom": {"get": headroom},
         "/api/v1/portfolio": {"get": portfolio},
+        **live_paths(),
         **kill_paths(),
         "/api/v1/health": {"get": health},
         **risk_paths(order_id),

@@ -114,6 +114,9 @@ class Order(Struct, rename="camel"):
     sent_at: Annotated[Time, Meta(description="When the venue was told to send it.")] | None
     acked_at: Annotated[Time, Meta(description="When the venue first answered.")] | None
     updated_at: Time | None
+    origin: Annotated[
+        Literal["GATEWAY", "EXTERNAL"], Meta(description="EXTERNAL: placed outside the gateway and found at the venue.")
+    ]
 
 
 class OrderPage(Struct, rename="camel"):
@@ -299,6 +302,14 @@ class Decision(Struct, rename="camel"):
     ]
 
 
+class LiveAccount(Struct, rename="camel"):
+    """Whether the exchange takes orders of an account."""
+
+    account: str
+    ready: bool
+    reason: Annotated[str, Meta(description="Why not; empty when it does.", examples=["RATE_LIMITED"])]
+
+
 class Health(Struct, rename="camel"):
     """State of the gateway. `ready`: HTTP, journal and PAPER work."""
 
@@ -313,3 +324,5 @@ class Health(Struct, rename="camel"):
     kill_level: Annotated[int, Meta(description="0: not killed.")]
     open_orders: int
     in_doubt_orders: int
+    in_doubt_oldest_seconds: Annotated[int, Meta(description="How long the oldest of them has been in doubt.")]
+    live_accounts: Annotated[list[LiveAccount], Meta(description="As the LIVE venue last told, in this session.")]

@@ -36,7 +36,7 @@ JOIN execution.order_events e ON e.seq = r.seq WHERE e.hash <> r.hash;
 INSERT INTO execution.orders (
     id, account_id, client_order_id, idempotency_key, mode, symbol, side, type, time_in_force, quantity, price, status,
     filled_quantity, filled_quote, avg_fill_price, rejected_by, reason, strategy_id, venue_order_id, created_at,
-    durable_at, sent_at, acked_at, updated_at, last_seq, facts)
+    durable_at, sent_at, acked_at, updated_at, last_seq, facts, external)
 SELECT DISTINCT ON (id)
     id, account_id, client_order_id, idempotency_key, mode, symbol, side, type, time_in_force, quantity::numeric,
     price::numeric, status, filled_quantity::numeric, filled_quote::numeric, avg_fill_price::numeric, rejected_by,
@@ -46,15 +46,15 @@ SELECT DISTINCT ON (id)
     timestamptz 'epoch' + sent_ns / 1000 * interval '1 microsecond',
     timestamptz 'epoch' + acked_ns / 1000 * interval '1 microsecond',
     timestamptz 'epoch' + updated_ns / 1000 * interval '1 microsecond',
-    last_seq, facts
+    last_seq, facts, external
 FROM unnest(
     $1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
     $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
     $18::text[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
-    $26::bytea[])
+    $26::bytea[], $27::boolean[])
     AS r (id, account_id, client_order_id, idempotency_key, mode, symbol, side, type, time_in_force, quantity, price,
           status, filled_quantity, filled_quote, avg_fill_price, rejected_by, reason, strategy_id, venue_order_id,
-          created_ns, durable_ns, sent_ns, acked_ns, updated_ns, last_seq, facts)
+          created_ns, durable_ns, sent_ns, acked_ns, updated_ns, last_seq, facts, external)
 ORDER BY id, last_seq DESC
 ON CONFLICT (id) DO UPDATE SET
     quantity = excluded.quantity, price = excluded.price, status = excluded.status,
@@ -90,6 +90,29 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bi
 JOIN execution.fills f USING (venue, account_id, symbol, exchange_fill_id)
 WHERE f.seq <> r.seq
 ON CONFLICT (seq) DO UPDATE SET detail = alarms.detail || '; ' || excluded.detail;
+
+-- name: drifts
+INSERT INTO execution.drifts (seq, account_id, mode, symbol, class, detail, found_at)
+SELECT seq, account_id, mode, symbol, class, detail, timestamptz 'epoch' + found_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+     AS r (seq, account_id, mode, symbol, class, detail, found_ns)
+ON CONFLICT (seq) DO NOTHING;
+
+-- name: drifts_explained
+UPDATE execution.drifts d
+SET explained_at = timestamptz 'epoch' + r.explained_ns / 1000 * interval '1 microsecond', explained_seq = r.last_seq
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (id, explained_ns, last_seq)
+WHERE d.seq = r.id;
+
+-- name: reconciliation_runs
+INSERT INTO execution.reconciliation_runs (
+    seq, account_id, mode, trigger, started_at, duration_ms, complete, error, counts)
+SELECT seq, account_id, mode, trigger, timestamptz 'epoch' + started_ns / 1000 * interval '1 microsecond', duration_ms,
+       complete, error, counts::json
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::boolean[], $8::text[],
+            $9::text[])
+     AS r (seq, account_id, mode, trigger, started_ns, duration_ms, complete, error, counts)
+ON CONFLICT (seq) DO NOTHING;
 
 -- name: outbox
 INSERT INTO execution.portfolio_events_outbox (seq, account_id, mode, kind, payload, created_at)

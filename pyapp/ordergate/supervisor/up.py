@@ -106,6 +106,8 @@ def run(data_dir: str | os.PathLike[str], chosen: Mapping[str, str], plan: Plan 
         urls = found.addresses.postgres.own_url, found.addresses.redis.own_url
         child_environment = table.environment(environment, *urls)
         children = [*found.servers, *plan.own_processes(paths, child_environment)]
+        if settings.binance.enabled:
+            children.append(table.live_process(paths, table.with_master_key(child_environment, environment)))
         # Kept back until `_live` can take them: a Ctrl-C that meets asyncio's own handler would cancel the beginning
         # of a start and wait for ever for what it has begun.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

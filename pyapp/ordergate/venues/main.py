@@ -1,19 +1,21 @@
-"""The process of one exchange connection: `python -m ordergate venue paper`."""
+"""The process of one exchange connection: `python -m ordergate venue paper`, `… venue binance`."""
 
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from ordergate import _core
 from ordergate.config import Paths, Settings
 from ordergate.observability.log import configure
-from ordergate.venues import kill_reading, link, prices
-from ordergate.venues.instruments import Listing, folded_listings, shipped_listings
-from ordergate.venues.paper import matching, session
+from ordergate.venues import kill_reading, link
+from ordergate.venues.refusal import VenueRefused
 
 GATEWAY_PATIENCE_S: Final = 30.0
 """How long to wait for the gateway's socket before the supervisor's back-off takes over."""
@@ -28,25 +30,59 @@ EXIT_REFUSED: Final = 2
 log = structlog.get_logger("ordergate.venues")
 
 
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """One venue: the mode it trades, and the module that has its `check` and `serve`.
+
+    The module is only imported for the venue that runs: what speaks to an exchange is large.
+    """
+
+    mode: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that the gateway has opened."""
+
+    number: int
+    journal: Any
+    """The `_core.Follower`, folded to the session's own record."""
+    link: link.Link
+    reading: kill_reading.KillReading
+    greeted_ns: int
+    """Journal time before HELLO."""
+
+
+VENUES: Final[Mapping[str, Venue]] = {
+    "paper": Venue("PAPER", "ordergate.venues.paper.opening"),
+    "binance": Venue("LIVE", "ordergate.venues.binance.opening"),
+}
+"""Name -> venue."""
+
+Serve = Callable[[Opened, Settings, Paths, asyncio.Event], Awaitable[None]]
+
+
 def run(name: str, settings: Settings, paths: Paths) -> int:
     """Runs the venue `name` until its session ends; its exit code."""
     configure(settings.log.level)
-    if name != session.VENUE:
-        return _refused(f"unknown venue {name!r}: this build has {session.VENUE}")
+    venue = VENUES.get(name)
+    if venue is None:
+        return _refused(f"unknown venue {name!r}: this build has {', '.join(VENUES)}")
+    opening = import_module(venue.module)
     try:
-        prices.check(settings.paper.prices, _place(settings))
+        opening.check(settings, paths)
         reading = kill_reading.watch(
             settings.redis.url or f"redis://127.0.0.1:{settings.redis.port}/0", paths.kill_file
         )
-        matching.open_exchange(0, settings.paper.fee_rate, settings.paper.latency_ms, {})
-    except (prices.PricesRefused, ValueError) as error:
+    except (VenueRefused, ValueError) as error:
         return _refused(str(error))
     lock = link.hold_lock(paths.venue_lock(name))
     if lock is None:
         return _refused(f"another {name} venue of this data directory is running")
     try:
-        asyncio.run(_serve(settings, paths, reading))
-    except prices.PricesRefused as error:
+        asyncio.run(_serve(name, venue.mode, opening.serve, settings, paths, reading))
+    except VenueRefused as error:
         return _refused(str(error))
     except (link.LinkClosed, _core.FollowerStopped, OSError) as error:
         log.warning("venue stops", venue=name, reason=str(error))
@@ -56,19 +92,14 @@ def run(name: str, settings: Settings, paths: Paths) -> int:
     return EXIT_OK
 
 
-def _place(settings: Settings) -> prices.Place:
-    """Where live prices come from: the exchange that LIVE would trade on."""
-    binance = settings.binance
-    hosts = frozenset(binance.allowed_hosts)
-    return prices.Place(binance.rest_url, binance.stream_url, hosts, binance.stream_silence_s)
-
-
 def _refused(why: str) -> int:
     log.error("venue refuses to start", reason=why)
     return EXIT_REFUSED
 
 
-async def _serve(settings: Settings, paths: Paths, reading: kill_reading.KillReading) -> None:
+async def _serve(
+    name: str, mode: str, serve: Serve, settings: Settings, paths: Paths, reading: kill_reading.KillReading
+) -> None:
     """Folds, connects, and serves one session. Returns on SIGTERM; raises when the session ends otherwise."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     serving = asyncio.current_task()
@@ -87,18 +118,9 @@ async def _serve(settings: Settings, paths: Paths, reading: kill_reading.KillRea
     try:
         journal, connection = await _reach_gateway(paths)
         greeted_ns = journal.now_ns()
-        session_number, seq = await link.greet(connection, session.VENUE, session.MODE, _core.FOLD_VERSION)
+        session_number, seq = await link.greet(connection, name, mode, _core.FOLD_VERSION)
         await _fold_to(journal, seq, connection)
-        listed = _listed(journal)
-        ticks = prices.open_prices(
-            settings.paper.prices, listed, seed=settings.paper.seed, speed=settings.paper.replay_speed,
-            place=_place(settings),
-        )  # fmt: skip
-        exchange = matching.open_exchange(session_number, settings.paper.fee_rate, settings.paper.latency_ms, listed)
-        log.info("session open", venue=session.VENUE, session=session_number, prices=settings.paper.prices)
-        await session.run(
-            session.Session(session_number, journal, connection, reading, exchange, greeted_ns), ticks, stop
-        )
+        await serve(Opened(session_number, journal, connection, reading, greeted_ns), settings, paths, stop)
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
@@ -139,15 +161,3 @@ async def _fold_to(journal: link.Journal, seq: int, connection: link.Link) -> No
         if not connection.open:
             raise link.LinkClosed("the gateway closed the connection before the session was durable")
         await asyncio.sleep(0.002)
-
-
-def _listed(journal: link.Journal) -> dict[str, Listing]:
-    """The journal's instruments, with the opening prices of those that ship with us."""
-    shipped = shipped_listings()
-    return shipped | {
-        symbol: Listing(
-            listing.symbol, listing.base, listing.quote, listing.tick, listing.step, listing.min_notional,
-            shipped[symbol].opening_price if symbol in shipped else None,
-        )
-        for symbol, listing in folded_listings(journal.instruments()).items()
-    }  # fmt: skip

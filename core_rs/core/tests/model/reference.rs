@@ -2,7 +2,7 @@
 
 use crate::limiting::{Limits, Rate, Whose};
 use crate::orders::{End, Event, Order, UNIT, product_up};
-use ordergate_core::terms::{KillScope, Mode, Nanos, OrderId, SessionId};
+use ordergate_core::terms::{DriftClass, KillScope, Mode, Nanos, OrderId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const MS: Nanos = 1_000_000;
@@ -65,8 +65,12 @@ pub struct Model {
     /// The one strategy, of the first account, may place orders.
     pub running: bool,
     pub kills: BTreeMap<(KillScope, String), u8>,
+    /// Differences from the venue that are not explained.
+    pub drifts: BTreeSet<(u32, Option<usize>, DriftClass)>,
     // What a restart forgets:
     pub sessions: BTreeMap<Mode, SessionId>,
+    /// Accounts whose orders the LIVE venue takes.
+    pub ready: BTreeSet<u32>,
     pub read_at: Option<Nanos>,
     pub journal_is_full: bool,
     /// Rates of new orders.
@@ -191,7 +195,7 @@ impl Model {
         if self.journal_is_full {
             return refused("journal_full");
         }
-        if request.mode == Mode::Live && !self.sessions.contains_key(&Mode::Live) {
+        if request.mode == Mode::Live && !self.ready.contains(&account) {
             return refused("venue_unavailable");
         }
         if request.strategy.is_some() && !(account == 0 && self.running) {
@@ -249,7 +253,7 @@ impl Model {
         }
     }
 
-    fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
+    pub fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
         let order = Order {
             id,
             account,
@@ -275,6 +279,7 @@ impl Model {
             cancel_wanted: false,
             late_fill: false,
             flattens: false,
+            external: None,
             met: self.reference(request).map(|(price, _)| price),
             asked: (request.qty, request.price),
             received: self.now,
@@ -327,6 +332,7 @@ impl Model {
     pub fn connect(&mut self, mode: Mode, session: SessionId) {
         self.sessions.insert(mode, session);
         if mode == Mode::Live {
+            self.ready.clear();
             let sent = |order: &&mut Order| order.mode == mode && order.is_open() && order.submit.is_some();
             for order in self.orders.values_mut().filter(sent) {
                 if !order.answered || (!order.acked && !order.in_doubt) {
@@ -356,7 +362,7 @@ impl Model {
     }
 
     /// Tells the connected session to send what waits, oldest first, as far as its window goes.
-    fn send(&mut self, mode: Mode) {
+    pub fn send(&mut self, mode: Mode) {
         let Some(session) = self.sessions.get(&mode).copied().filter(|_| self.reading_is_fresh()) else {
             return;
         };
@@ -372,6 +378,7 @@ impl Model {
                 .orders
                 .get_mut(&id)
                 .filter(|order| order.mode == mode && order.is_unsent())
+                .filter(|order| mode == Mode::Paper || self.ready.contains(&order.account))
             else {
                 continue;
             };
@@ -406,7 +413,7 @@ impl Model {
             if hit && order.is_unsent() && !order.flattens {
                 order.ask_cancel("KILLED");
             }
-            if hit && level >= 2 && order.is_open() && !order.flattens {
+            if hit && level >= 2 && order.is_open() && !order.flattens && order.external.is_none() {
                 self.sweep.insert(order.id);
             }
         }
@@ -429,7 +436,7 @@ impl Model {
             let again = self
                 .orders
                 .values()
-                .filter(|order| order.is_open() && !order.flattens && !asked(order));
+                .filter(|order| order.is_open() && !order.flattens && order.external.is_none() && !asked(order));
             let again: Vec<OrderId> = again
                 .filter(|order| holds(scope, &target, order))
                 .map(|order| order.id)
@@ -489,6 +496,7 @@ impl Model {
     /// What was not journaled is gone.
     pub fn forget(&mut self) {
         self.sessions.clear();
+        self.ready.clear();
         self.prices.clear();
         self.sweep.clear();
         self.rates.clear();

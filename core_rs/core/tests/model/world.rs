@@ -77,7 +77,7 @@ impl World {
                 now: START,
                 ..Model::default()
             },
-            engines: [Engine::new(State::default()), Engine::new(State::default())],
+            engines: [State::default(), State::default()].map(Engine::new),
             replayed: State::default(),
             journal: Vec::new(),
             records: BTreeMap::new(),
@@ -247,7 +247,7 @@ impl World {
             }
         }
         let restored = snapshot::decode(&snapshot::encode(&self.replayed).unwrap()).unwrap();
-        self.engines = [Engine::new(restored), Engine::new(replay(&self.journal))];
+        self.engines = [restored, replay(&self.journal)].map(Engine::new);
         self.model.forget();
     }
 
@@ -262,6 +262,11 @@ impl World {
         let (venue, now) = (if mode == Mode::Live { "binance" } else { "paper" }, self.model.now);
         let session = self.both(|engine| engine.open_session(venue, mode, 7, now).unwrap().unwrap());
         self.model.connect(mode, session);
+        if mode == Mode::Live {
+            for account in 0..ACCOUNTS.len() as u32 {
+                self.ready(account, true);
+            }
+        }
     }
 
     fn deposit(&mut self, account: u32, mode: Mode, asset: &str, delta: i128) -> Outcome {
@@ -446,9 +451,21 @@ impl World {
             }
             Step::Disconnect { mode } => {
                 if let Some(session) = self.model.sessions.remove(mode) {
+                    if *mode == Mode::Live {
+                        self.model.ready.clear();
+                    }
                     self.both(|engine| engine.close_session(session));
                 }
             }
+            Step::Ready { account, ready } => return self.ready(*account, *ready),
+            Step::Show(outside) => return self.show(outside),
+            Step::Differ {
+                account,
+                instrument,
+                class,
+                found,
+            } => return self.differ(*account, *instrument, *class, *found),
+            Step::Doubt { order, act } => return self.doubt(self.pick(*order), act),
             Step::Wait { ms, read } => {
                 self.model.now += ms * MS;
                 if *read {
@@ -528,6 +545,8 @@ impl World {
 fn failed_in(body: &str) -> Vec<&'static str> {
     let codes = [
         "NO_REFERENCE_PRICE",
+        "UNEXPLAINED_DRIFT",
+        "ORDER_IN_DOUBT",
         "MAX_ORDER_QTY",
         "MAX_ORDER_NOTIONAL",
         "MAX_OPEN_ORDERS",

@@ -21,6 +21,8 @@ FINEST: Final = "0.00000001"
 NO_SPOT: Final = "SPOT_NOT_ALLOWED"
 """Our status of a symbol that trades, but not on the spot market."""
 
+NOT_THERE: Final = "the exchange does not list it"
+
 PRICE: Final = ("minPrice", "maxPrice", "tickSize")
 LOT: Final = ("minQty", "maxQty", "stepSize")
 BY_SIDE: Final = ("bidMultiplierUp", "bidMultiplierDown", "askMultiplierUp", "askMultiplierDown")
@@ -64,7 +66,7 @@ def listed(body: object, symbols: Iterable[str], max_assets: Mapping[str, str] |
     for symbol in symbols:
         try:
             if symbol not in known:
-                raise Unusable("the exchange does not list it")
+                raise Unusable(NOT_THERE)
             found[symbol] = instrument(known[symbol], max_assets or {})
         except Unusable as error:
             unusable[symbol] = str(error)

@@ -21,7 +21,7 @@ from ccxt.async_support.binance import binance
 from ordergate.venues.binance import answer
 from ordergate.venues.binance.answer import Answer
 
-BODY_MAX: Final = 16 << 20
+BODY_MAX: Final = 8 << 20
 """Bytes. More is no answer that we asked for."""
 ERROR_MAX: Final = 200
 
