@@ -128,7 +128,16 @@ impl Engine {
         if order.awaits_renewal() {
             return self.place_renewal(id, now);
         }
-        let Some(changes) = order.changes.as_deref().copied() else {
+        let changes = order.changes.as_deref().copied();
+        if order.is_open()
+            && let Some(old) = order.terms.replaces().and_then(|old| self.state.order(old))
+            && let Some(its) = &old.changes
+        {
+            // Back from a cancel that had made room for what the old one traded late.
+            let allowed = Amount(i128::from(its.target.0).saturating_sub(old.cum_qty.0).max(0));
+            self.hold_to_target(id, allowed, now)?;
+        }
+        let (Some(changes), Some(order)) = (changes, self.state.order(id)) else {
             return Ok(());
         };
         let (Some(new), traded) = (changes.replaced_by, order.cum_qty) else {

@@ -305,7 +305,7 @@ fn the_histories_come_past_every_end_of_a_replace() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let histories = proptest::collection::vec(step(), 60..80);
     let mut passed = std::collections::BTreeSet::new();
-    for _ in 0..150 {
+    for _ in 0..400 {
         let mut story = Story::new();
         for step in histories.new_tree(&mut runner).unwrap().current() {
             story.go(step);
