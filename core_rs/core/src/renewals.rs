@@ -198,16 +198,17 @@ impl Engine {
         let due: Vec<OrderId> = due.map(|(id, _)| *id).collect();
         for id in due {
             self.unwanted.remove(&id);
-            let mut next = self
-                .state
-                .order(id)
-                .filter(|order| order.is_open())
-                .map(|order| order.id);
-            // Whichever of those before it has traded more than was known.
-            while let Some(id) = next {
-                self.pursue_replaced(id, now)?;
-                next = self.state.order(id).and_then(|order| order.terms.replaces());
+            if !self.state.order(id).is_some_and(Order::is_open) {
+                continue;
             }
+            // Whichever of those before it has traded more than was known.
+            let mut next = Some(id);
+            while let Some(of) = next {
+                self.pursue_replaced(of, now)?;
+                next = self.state.order(of).and_then(|order| order.terms.replaces());
+            }
+            // Until it has ended: a cancel that is under way may still fail.
+            self.unwanted.entry(id).or_insert(now.saturating_add(AGAIN_NS));
         }
         Ok(())
     }
