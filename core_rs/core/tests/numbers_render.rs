@@ -37,6 +37,7 @@ fn fresh() -> OrderView<'static> {
         sent_at: None,
         acked_at: None,
         updated_at: NOW,
+        external: false,
     }
 }
 
@@ -78,6 +79,7 @@ fn an_order_with_everything() {
         sent_at: Some(NOW + 2_000),
         acked_at: Some(NOW + 3_000),
         updated_at: NOW + 4_000,
+        external: true,
         ..fresh()
     };
     let expected = concat!(
@@ -272,7 +274,7 @@ proptest! {
         let value: Value = serde_json::from_str(&rendered(&order)).unwrap();
         prop_assert_eq!(value["venueOrderId"].as_str(), Some(text.as_str()));
         prop_assert_eq!(value["reason"].as_str(), Some(reason.as_str()));
-        prop_assert_eq!(value.as_object().unwrap().len(), 21);
+        prop_assert_eq!(value.as_object().unwrap().len(), 22);
         let mut out = String::new();
         denied_json(&mut out, &text, 1, &[]);
         let value: Value = serde_json::from_str(&out).unwrap();
