@@ -1,8 +1,8 @@
 //! Commands of clients: placing and canceling orders.
 
-use crate::account::{Account, index};
+use crate::account::Account;
 use crate::engine::{Caller, Decided, Engine, MAX_UNSENT};
-use crate::facts::{CLIENT_CANCEL, KILLED};
+use crate::facts::CLIENT_CANCEL;
 use crate::instrument::{Instrument, unknown_symbol};
 use crate::lifecycle::{self, Effect, Event, Row};
 use crate::lookup::blank_view;
@@ -298,7 +298,7 @@ impl Engine {
     /// Cancels an order: at once while it is unsent, else by asking the venue. Never blocked by a kill.
     ///
     /// # Errors
-    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected), `rate_limited`.
+    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected), `flattening`, `rate_limited`.
     pub fn cancel(&mut self, caller: Caller, order: OrderId, now: Nanos) -> Decided<CancelAnswer> {
         self.check_poison()?;
         let found = match self.order_of(caller, order) {
@@ -312,6 +312,10 @@ impl Engine {
                 seq,
                 order,
             }));
+        }
+        if self.state.is_being_flattened(found) {
+            let detail = "The gateway sells this itself: a kill or a breached limit asks for it.";
+            return Ok(Err(Refusal::new(refusal::FLATTENING, detail)));
         }
         let terms = found.terms.clone();
         if let Err(refusal) = self.take_cancel_rates(&terms, now) {
@@ -344,19 +348,6 @@ impl Engine {
             _ => return Ok(None),
         };
         self.commit(record, now).map(Some)
-    }
-
-    /// Ends the unsent orders that this holds for, as killed.
-    pub(crate) fn kill_unsent(&mut self, now: Nanos, is_in_scope: impl Fn(&Order) -> bool) -> Result<(), Broken> {
-        for mode in Mode::ALL {
-            let unsent = &self.state.books[index(*mode)].unsent;
-            let hit = |id: &&OrderId| self.state.order(**id).is_some_and(&is_in_scope);
-            let killed: Vec<OrderId> = unsent.iter().filter(hit).copied().collect();
-            for order in killed {
-                self.request_cancel(order, KILLED, now)?;
-            }
-        }
-        Ok(())
     }
 }
 

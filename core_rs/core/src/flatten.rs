@@ -7,10 +7,10 @@
 use crate::engine::Engine;
 use crate::exposure::Tally;
 use crate::instrument::Instrument;
-use crate::kills::{Pursued, Scoped};
 use crate::limits::Owner;
 use crate::lookup::blank_view;
 use crate::number::{Amount, Qty};
+use crate::pursuit::{Pursued, Scoped};
 use crate::record::{Decision, OrderAccepted, Record, RequestKey, Terms};
 use crate::render::{self, OrderView};
 use crate::risk::REFERENCE_MAX_AGE_NS;
@@ -35,6 +35,8 @@ type Holding = (AccountId, Mode, InstrumentId);
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     tries: u32,
+    /// Of the first look.
+    since: Nanos,
     again_at: Nanos,
     /// What is left, and why, as of the last look.
     left: Amount,
@@ -85,7 +87,7 @@ pub struct NotFlat {
     /// How much of base.
     pub quantity: Amount,
     /// Why: `under_way`, `below_minimum`, `not_free`, `no_price`, `venue_unavailable`, `kill_switch_stale`, `redis`,
-    /// `symbol_not_trading`, `given_up`.
+    /// `symbol_not_trading`, `own_orders`, `given_up`.
     pub why: &'static str,
 }
 
@@ -102,6 +104,7 @@ impl Engine {
             let known = self.flattening.attempts.get(&(holding, asked));
             let mut attempt = known.copied().unwrap_or(Attempt {
                 tries: 0,
+                since: now,
                 again_at: Nanos::MIN,
                 left: quantity,
                 why: "under_way",
@@ -193,16 +196,8 @@ impl Engine {
         if attempt.tries >= TRIES {
             return Err("given_up");
         }
-        let scopes = [
-            (KillScope::Global, ""),
-            (KillScope::Account, &account.name),
-            (KillScope::Strategy, strategy.unwrap_or_default()),
-            (KillScope::Symbol, &terms.symbol),
-        ];
-        let kills = scopes
-            .iter()
-            .filter_map(|(scope, target)| self.state.kill(*scope, target));
-        if kills.into_iter().any(|kill| !kill.lets_flatten()) {
+        let mut kills = self.state.kills_for(&account.name, strategy, &terms.symbol);
+        if kills.any(|kill| !kill.lets_flatten()) {
             return Err("redis");
         }
         if !self.kill_reading_is_fresh(now) {
@@ -213,6 +208,13 @@ impl Engine {
         }
         if !terms.is_trading() {
             return Err("symbol_not_trading");
+        }
+        // Cancels first: the sale would meet a bid of our own. One that nobody cancels holds it up for a second only.
+        let bid = self
+            .state
+            .best_own_opposite(account.id, mode, instrument, Side::Sell, false);
+        if bid.is_some() && now < attempt.since.saturating_add(AGAIN_NS) {
+            return Err("own_orders");
         }
         let fresh = self
             .mark(mode, instrument)

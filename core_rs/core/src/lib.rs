@@ -37,6 +37,8 @@ pub mod order;
 mod orders;
 mod permissions;
 mod prices;
+mod pursuit;
+mod rates;
 pub mod record;
 pub mod refusal;
 pub mod render;

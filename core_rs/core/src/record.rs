@@ -9,13 +9,13 @@ use crate::number::{Amount, Money, Price, Qty, Rate};
 use crate::order::Order;
 use crate::risk::{Kinds, Totals};
 use crate::terms::{
-    AccountId, BreachAction, ChangeOutcome, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq,
-    SessionId, Side, StrategyStatus, TimeInForce, TradingState,
+    AccountId, BreachAction, ChangeOutcome, InstrumentId, KeyId, KillCause, KillScope, Mode, Nanos, OrdType, OrderId,
+    Seq, SessionId, Side, StrategyStatus, TimeInForce, TradingState,
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of the fold: a follower of another version exits, and state hashes compare only within one.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// First record of every start of a gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -656,6 +656,9 @@ pub struct KillOn {
     pub by: String,
     /// Through what: `redis`, `api`, `cli`, `heartbeat`, `limit`, `gateway`.
     pub source: String,
+    /// What stands behind it; absent in records of before it was told, where the reason tells.
+    #[serde(default)]
+    pub cause: Option<KillCause>,
 }
 
 /// Trading may go on in a scope.
@@ -680,8 +683,11 @@ pub struct HeartbeatSet {
     pub target: String,
     /// Milliseconds without a beat after which the scope is killed; 0 ends the watch.
     pub timeout_ms: u32,
-    /// Key that asked for it.
+    /// Key that asked for it; an operator has none ([`crate::terms::GATEWAY_KEY`]) and only ends watches.
     pub key: KeyId,
+    /// The operator who ended the watch; empty for a key's.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// Whether a scope may trade, from now on.

@@ -10,7 +10,7 @@ use ordergate_core::retention;
 use ordergate_core::risk::{Kinds, Totals};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{
-    BreachAction, ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
+    BreachAction, ChangeOutcome, InstrumentId, KillCause, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
     TradingState,
 };
 use std::fmt::Write as _;
@@ -260,6 +260,7 @@ fn samples() -> Vec<Record> {
             reason: "stop".into(),
             by: "ann".into(),
             source: "redis".into(),
+            cause: Some(KillCause::Asked),
         }),
         Record::KillOff(kill_off),
         Record::RedisBound(RedisBound {
@@ -288,6 +289,7 @@ fn samples() -> Vec<Record> {
             target: "grid".into(),
             timeout_ms: 5_000,
             key: 2,
+            by: String::new(),
         }),
         Record::LimitBreached(LimitBreached {
             scope: LimitScope {

@@ -228,6 +228,7 @@ impl World {
             reason,
             by,
             source,
+            cause: None,
         };
         self.engine.kill_on(kill, self.now).unwrap().unwrap()
     }
