@@ -11,7 +11,7 @@ const OTHER_RATE_FACTOR: u32 = 4;
 /// clears. Each is a record, and none is for programs in a hurry. No rate holds a kill up.
 pub const CHANGES_PER_SECOND: u32 = 5;
 /// How many of them may come at once.
-pub const CHANGES_AT_ONCE: u32 = 20;
+pub const CHANGES_AT_ONCE: u32 = 50;
 
 /// Rates of one key.
 #[derive(Debug, Clone)]

@@ -49,7 +49,7 @@ PLACE: Final = (
     "answer_unreadable",
 )
 READ: Final = (*AUTH, "invalid_parameter", "flush_stalled")
-CANCEL: Final = (*AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
+CANCEL: Final = (*AUTH, "invalid_parameter", "already_filled", "already_ended", "flattening", "history_unavailable")
 CHANGE: Final = (*AUTH, "invalid_parameter")
 BODY: Final = ("malformed_json", "invalid_field", "request_timeout", "length_required", "body_too_large")
 PREVIEW: Final = (

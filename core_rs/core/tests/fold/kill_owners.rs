@@ -1,6 +1,7 @@
 //! Whose a kill is, and what it costs to keep one up.
 
 use crate::support::*;
+use ordergate_core::engine::CHANGES_AT_ONCE;
 use ordergate_core::record::{KillOn, Record};
 use ordergate_core::report::{OrderReport, Report};
 use ordergate_core::terms::{KillCause, KillScope, Mode, OrdStatus};
@@ -308,13 +309,13 @@ fn a_key_that_floods_changes_is_held_up_and_nobody_else() {
         .map(|number| beat(&mut world, caller, if number % 2 == 0 { 1_000 } else { 2_000 }))
         .collect();
     let taken = asked.iter().filter(|done| done.is_ok()).count();
-    assert_eq!(world.names().len(), 20, "one burst of changes");
+    assert_eq!(world.names().len(), CHANGES_AT_ONCE as usize, "one burst of changes");
     assert_eq!(
         beat(&mut world, caller, 2_000),
         Ok("desk".into()),
         "a beat changes nothing"
     );
-    assert!(taken >= 20 && asked.contains(&Err("rate_limited")));
+    assert!(taken >= CHANGES_AT_ONCE as usize && asked.contains(&Err("rate_limited")));
     assert_eq!(beat(&mut world, other, 1_000), Ok("lab".into()));
     world.now += 200 * MS;
     assert_eq!(beat(&mut world, caller, 1_000), Ok("desk".into()));
