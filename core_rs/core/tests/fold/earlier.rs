@@ -25,6 +25,8 @@ fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
                 assert!(body.decision.failed.iter().all(|failed| failed.scope.is_empty()));
             }
             Record::TradingStateSet(body) => assert!(!body.flatten),
+            Record::KillOn(body) => assert_eq!(body.cause, None),
+            Record::HeartbeatSet(body) => assert_eq!(body.by, ""),
             Record::Fill(body) => assert_eq!(body.fee_value, None),
             other => panic!("{other:?} has not changed"),
         }
