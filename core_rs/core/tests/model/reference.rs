@@ -394,8 +394,11 @@ impl Model {
 
     pub fn kill(&mut self, scope: KillScope, target: &str, level: u8) {
         let known = self.kills.entry((scope, target.to_owned())).or_default();
-        *known = level.max(*known);
-        self.enforce(scope, target, level);
+        // The same people with the same words: nothing new.
+        if level > *known {
+            *known = level;
+            self.enforce(scope, target, level);
+        }
     }
 
     /// Unsent orders of the scope end at once; from level 2 on, the others are canceled by the next tick.
