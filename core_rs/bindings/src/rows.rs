@@ -280,7 +280,7 @@ impl Batch {
         }
     }
 
-    fn risk_event(&mut self, seq: Seq, ts: Nanos, record: &Record, mode: Option<Mode>) {
+    pub(crate) fn risk_event(&mut self, seq: Seq, ts: Nanos, record: &Record, mode: Option<Mode>) {
         let mut body = Vec::new();
         // Never fails in practice: every body serialises.
         let body = record.write_json(&mut body).map_or_else(|_| b"{}".to_vec(), |()| body);

@@ -8,17 +8,15 @@
 use crate::engine::Engine;
 use crate::exposure::Tally;
 use crate::instrument::Instrument;
-use crate::kills::{Pursued, Scoped};
 use crate::limits::Owner;
 use crate::lookup::blank_view;
 use crate::number::{Amount, Qty};
+use crate::pursuit::{Pursued, Scoped};
 use crate::record::{Decision, OrderAccepted, Record, RequestKey, Terms};
 use crate::render::{self, OrderView};
 use crate::risk::REFERENCE_MAX_AGE_NS;
 use crate::state::Broken;
-use crate::terms::{
-    AccountId, GATEWAY_KEY, InstrumentId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, Side, TimeInForce,
-};
+use crate::terms::{AccountId, GATEWAY_KEY, InstrumentId, Mode, Nanos, OrdType, OrderId, Seq, Side, TimeInForce};
 use std::collections::BTreeMap;
 
 /// How often positions are looked at while a scope is flattened.
@@ -42,6 +40,8 @@ struct Holding {
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     tries: u32,
+    /// Of the first look.
+    since: Nanos,
     again_at: Nanos,
     /// What is left, and why, as of the last look.
     left: Amount,
@@ -92,7 +92,7 @@ pub struct NotFlat {
     /// How much of base.
     pub quantity: Amount,
     /// Why: `under_way`, `below_minimum`, `not_free`, `no_price`, `venue_unavailable`, `kill_switch_stale`, `redis`,
-    /// `symbol_not_trading`, `given_up`.
+    /// `symbol_not_trading`, `own_orders`, `given_up`.
     pub why: &'static str,
 }
 
@@ -108,6 +108,7 @@ impl Engine {
             let known = self.flattening.attempts.get(&(holding.clone(), asked));
             let mut attempt = known.copied().unwrap_or(Attempt {
                 tries: 0,
+                since: now,
                 again_at: Nanos::MIN,
                 left: quantity,
                 why: "under_way",
@@ -231,16 +232,9 @@ impl Engine {
         if attempt.tries >= TRIES {
             return Err("given_up");
         }
-        let scopes = [
-            (KillScope::Global, ""),
-            (KillScope::Account, &account.name),
-            (KillScope::Strategy, holding.strategy.as_deref().unwrap_or_default()),
-            (KillScope::Symbol, &terms.symbol),
-        ];
-        let kills = scopes
-            .iter()
-            .filter_map(|(scope, target)| self.state.kill(*scope, target));
-        if kills.into_iter().any(|kill| !kill.lets_flatten()) {
+        let strategy = holding.strategy.as_deref();
+        let mut kills = self.state.kills_for(&account.name, strategy, &terms.symbol);
+        if kills.any(|kill| !kill.lets_flatten()) {
             return Err("redis");
         }
         if !self.kill_reading_is_fresh(now) {
@@ -251,6 +245,13 @@ impl Engine {
         }
         if !terms.is_trading() {
             return Err("symbol_not_trading");
+        }
+        // Cancels first: the sale would meet a bid of our own. One that nobody cancels holds it up for a second only.
+        let bid = self
+            .state
+            .best_own_opposite(account.id, mode, instrument, Side::Sell, false);
+        if bid.is_some() && now < attempt.since.saturating_add(AGAIN_NS) {
+            return Err("own_orders");
         }
         let fresh = self
             .mark(mode, instrument)

@@ -47,6 +47,8 @@ mod orders;
 mod peaks;
 mod permissions;
 mod prices;
+mod pursuit;
+mod rates;
 pub mod readiness;
 pub mod reconciling;
 pub mod record;

@@ -9,8 +9,8 @@ use crate::number::{Amount, Money, Price, Qty, Rate};
 use crate::order::Order;
 use crate::risk::{Kinds, Totals, VenueFacts};
 use crate::terms::{
-    AccountId, BreachAction, ChangeOutcome, DriftClass, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId,
-    Seq, SessionId, Side, StrategyStatus, TimeInForce, TradingState,
+    AccountId, BreachAction, ChangeOutcome, DriftClass, InstrumentId, KeyId, KillCause, KillScope, Mode, Nanos,
+    OrdType, OrderId, Seq, SessionId, Side, StrategyStatus, TimeInForce, TradingState,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -871,6 +871,9 @@ pub struct KillOn {
     pub by: String,
     /// Through what: `redis`, `api`, `cli`, `heartbeat`, `limit`, `gateway`.
     pub source: String,
+    /// What stands behind it; absent in records of before it was told, where the reason tells.
+    #[serde(default)]
+    pub cause: Option<KillCause>,
 }
 
 /// Trading may go on in a scope.
@@ -895,8 +898,11 @@ pub struct HeartbeatSet {
     pub target: String,
     /// Milliseconds without a beat after which the scope is killed; 0 ends the watch.
     pub timeout_ms: u32,
-    /// Key that asked for it.
+    /// Key that asked for it; an operator has none ([`crate::terms::GATEWAY_KEY`]) and only ends watches.
     pub key: KeyId,
+    /// The operator who ended the watch; empty for a key's.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// Whether a scope may trade, from now on.

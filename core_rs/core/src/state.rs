@@ -19,7 +19,7 @@ use crate::retention::Retention;
 use crate::rules::Rules;
 use crate::standing::Standings;
 use crate::sums::Sums;
-use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
+use crate::terms::{AccountId, InstrumentId, KeyId, KillCause, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -73,6 +73,9 @@ pub struct Kill {
     pub seq: Seq,
     /// When.
     pub at: Nanos,
+    /// What stands behind it; the reason tells when that is absent.
+    #[serde(default)]
+    pub cause: Option<KillCause>,
 }
 
 /// How often things happened.

@@ -86,7 +86,6 @@ fn an_order_with_everything() {
         sent_at: Some(NOW + 2_000),
         acked_at: Some(NOW + 3_000),
         updated_at: NOW + 4_000,
-        external: true,
         ..fresh()
     };
     let expected = concat!(

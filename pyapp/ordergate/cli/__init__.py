@@ -12,6 +12,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "accounts": ("ordergate.cli.accounts:accounts", "Create and list trading accounts."),
     "keys": ("ordergate.cli.keys:keys", "Create, list and revoke API keys."),
     "kill": ("ordergate.cli.kill:kill", "Stop and start all trading, and show whether it is stopped."),
+    "heartbeats": (
+        "ordergate.cli.heartbeats:heartbeats",
+        "Show and end the watches of programs that must not fall silent.",
+    ),
     "risk": ("ordergate.cli.risk:risk", "Set and show limits, approve changes, restrict trading."),
     "strategies": ("ordergate.cli.strategies:strategies", "Create, start, stop and list strategies."),
     "venue": ("ordergate.cli.venue:venue", "Add, test, list and remove the keys of accounts at an exchange."),

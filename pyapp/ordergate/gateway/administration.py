@@ -104,6 +104,14 @@ class KillChange(Arguments):
         return self.scope, self.target
 
 
+class HeartbeatEnd(Arguments):
+    """A watch that nobody beats any more, and the operator who ends it."""
+
+    scope: str
+    target: str
+    by: str
+
+
 class KillAdopt(Arguments):
     """Who says that this Redis is ours from now on."""
 
@@ -285,6 +293,19 @@ def _kill_adopt(gateway: _core.Gateway, args: KillAdopt) -> Json:
     raise Refused("gateway_not_running", "only a running gateway can adopt a redis: start it, then ask again")
 
 
+def _heartbeats_list(gateway: _core.Gateway, args: Nothing) -> Any:
+    return msgspec.json.decode(gateway.heartbeats())
+
+
+def _heartbeats_end(gateway: _core.Gateway, args: HeartbeatEnd) -> Json:
+    seq = gateway.end_heartbeat(args.scope, args.target, args.by)
+    if isinstance(seq, _core.Refusal):
+        raise Refused(seq.code, seq.detail)
+    if not seq:
+        raise Refused("not_found", f"{args.scope} {args.target} is not watched")
+    return {"seq": seq}
+
+
 def _status(gateway: _core.Gateway, args: Nothing) -> Json:
     return dict(gateway.status())
 
@@ -293,6 +314,8 @@ Action = Callable[[_core.Gateway, Any], Any]
 VERBS: Final[dict[str, tuple[type[Arguments], Action]]] = {
     "accounts.create": (AccountsCreate, _accounts_create),
     "accounts.list": (Nothing, _accounts_list),
+    "heartbeats.end": (HeartbeatEnd, _heartbeats_end),
+    "heartbeats.list": (Nothing, _heartbeats_list),
     "instruments.load": (InstrumentsLoad, _instruments_load),
     "keys.create": (KeysCreate, _keys_create),
     "keys.list": (Nothing, _keys_list),

@@ -164,7 +164,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
 
     tasks = [
         _spawn(kill.run(), "kill switch"),
-        _spawn(_tick(gateway, durability, changes, venues, app), "tick"),
+        _spawn(_tick(gateway, durability, changes, venues, app, kill), "tick"),
         _spawn(late_fills.watch(gateway, past_orders), "late fills"),
     ]
     venues.open(paths.venue_socket)
@@ -230,7 +230,7 @@ def _server(app: App, settings: Settings) -> Server:
 
 
 async def _tick(
-    gateway: _core.Gateway, durability: Durability, changes: Changes, venues: VenueSessions, app: App
+    gateway: _core.Gateway, durability: Durability, changes: Changes, venues: VenueSessions, app: App, kill: KillPoller
 ) -> None:
     """Every 50 ms: ages of unsent orders, silent venues, stalled flushes; once a second slow bodies."""
     loop = asyncio.get_running_loop()
@@ -238,6 +238,7 @@ async def _tick(
     while True:
         await asyncio.sleep(TICK_SECONDS)
         changes.announce(gateway.tick())
+        kill.notice()
         durability.watch()
         venues.check_silence()
         count += 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from ordergate import _core
 from ordergate.http import problem
 from ordergate.http.body import Bodies, decoded
 from ordergate.http.deps import Deps, Request
@@ -50,7 +51,9 @@ async def clear(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     if not isinstance(allowed, tuple):
         return refuse(allowed, request.id)
     owner, target = allowed
-    refused = await deps.kills.clear(owner, "api", (scope, target))
+    refused = await deps.kills.clear_own(owner, (scope, target), lambda: deps.gateway.clear_refusal(scope, target))
+    if isinstance(refused, _core.Refusal):
+        return refuse(refused, request.id)
     if refused:
         return problem.reply("kill_switch_unreadable", request.id, refused)
     return _done(request, {"scope": scope, "target": target, "cleared": True})

@@ -1,7 +1,8 @@
 """Handlers under /api/v1/risk: limits, the changes that wait for a second person, overrides.
 
-Any key sees what binds its account. A key with the scope `risk-admin` changes limits of its own account, its
-strategies and its keys, and its owner is who did it; the firm's limits are an operator's, at the command line.
+A key that may read or has the scope `risk-admin` sees what binds its account and what waits. One with `risk-admin`
+changes limits of its own account, its strategies and its keys, and its owner is who did it; the firm's limits are an
+operator's, at the command line.
 """
 
 from typing import Final, Literal
@@ -21,9 +22,9 @@ RISK_ADMIN: Final = "risk-admin"
 _STATUS: Final = {"IN_FORCE": 200, "UNCHANGED": 200, "WAITING": 202}
 
 
-def caller(deps: Deps, request: Request, scope: str) -> tuple[str, str] | _core.Refusal:
+def caller(deps: Deps, request: Request, scope: str, or_scope: str | None = None) -> tuple[str, str] | _core.Refusal:
     """(account, owner of the key)."""
-    return deps.gateway.caller_of(request.headers.get("authorization"), scope, request.peer)
+    return deps.gateway.caller_of(request.headers.get("authorization"), scope, request.peer, or_scope)
 
 
 async def durable(deps: Deps, request: Request, seq: int, status: int, document: msgspec.Struct) -> Reply:
@@ -40,7 +41,7 @@ async def listed(deps: Deps, request: Request, body: bytes) -> Reply:
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/limits: the firm's and those of the account, its strategies and keys."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     return await listed(deps, request, deps.gateway.limits(asked[0]))
@@ -80,14 +81,14 @@ async def override(deps: Deps, bodies: Bodies, request: Request) -> Reply:
         return wanted
     account, owner = asked
     answer = deps.gateway.request_override(
-        account, wanted.symbol, wanted.kinds, wanted.valid_for_ms, owner, wanted.reason
+        account, wanted.symbol, wanted.kinds, wanted.valid_for_ms, owner, wanted.reason, account
     )
     return await _changed(deps, request, answer)
 
 
 async def requests(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/requests: the account's changes that wait for a second person."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     return await listed(deps, request, b'{"requests":' + deps.gateway.change_requests(asked[0]) + b"}")
@@ -113,7 +114,7 @@ async def state(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def history(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/limits/history: one page of changes of the limits that bind the account, newest first."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     query, numbers = request.query, {"before": 0, "limit": PAGE_MAX}

@@ -9,7 +9,7 @@ from ordergate.http.risk_limits import RISK_ADMIN, caller, durable, listed
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/strategies."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     return await listed(deps, request, b'{"strategies":' + deps.gateway.strategies(asked[0]) + b"}")

@@ -197,6 +197,7 @@ fn the_boldest_order_of_the_group_is_found() {
 #[test]
 fn the_strictest_state_of_an_orders_scopes_binds_it() {
     let (mut world, ..) = World::connected();
+    world.run_strategy("grid");
     let state = |world: &World, mode| {
         world
             .engine

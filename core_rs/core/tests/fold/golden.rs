@@ -10,7 +10,7 @@ use ordergate_core::retention;
 use ordergate_core::risk::{Kinds, Totals, VenueFacts};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{
-    BreachAction, ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
+    BreachAction, ChangeOutcome, InstrumentId, KillCause, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
     TradingState,
 };
 use std::fmt::Write as _;
@@ -267,6 +267,7 @@ fn samples() -> Vec<Record> {
             reason: "stop".into(),
             by: "ann".into(),
             source: "redis".into(),
+            cause: Some(KillCause::Asked),
         }),
         Record::KillOff(kill_off),
         Record::RedisBound(RedisBound {
@@ -295,6 +296,7 @@ fn samples() -> Vec<Record> {
             target: "grid".into(),
             timeout_ms: 5_000,
             key: 2,
+            by: String::new(),
         }),
         Record::LimitBreached(LimitBreached {
             scope: LimitScope {

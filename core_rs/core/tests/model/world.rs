@@ -392,6 +392,7 @@ impl World {
             reason,
             by,
             source,
+            cause: None,
         };
         if self.both(|engine| engine.kill_on(kill.clone(), now).unwrap()).is_err() {
             assert_eq!(level, 0);
@@ -402,6 +403,12 @@ impl World {
     }
 
     pub fn go(&mut self, step: &Step) -> Outcome {
+        let outcome = self.take(step);
+        self.model.pursue();
+        outcome
+    }
+
+    fn take(&mut self, step: &Step) -> Outcome {
         let now = self.model.now;
         match step {
             Step::Submit {
