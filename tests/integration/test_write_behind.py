@@ -112,6 +112,7 @@ def test_every_table_and_every_value_arrives(database: str) -> None:
         "strategy_id": None, "venue_order_id": "v1", "created_at": moment(at), "durable_at": moment(at + 1),
         "sent_at": moment(at + 2), "acked_at": moment(at + 3), "updated_at": moment(at + 4), "last_seq": 4,
         "facts": b"f",
+        "external": True,
     }  # fmt: skip
     events = fetch(database, "SELECT seq, kind, payload, prev_hash, hash FROM execution.order_events ORDER BY seq")
     assert [event["seq"] for event in events] == [1, 2, 3, 4]
