@@ -72,6 +72,15 @@ torture: $(BUILT) ## faults on a system that trades, checked every 20 cycles (MI
 	@$(call need,strace,strace (or leave those faults out with ARGS))
 	$(BIN)/python -m tests.torture --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
+.PHONY: torture-live
+torture-live: $(BUILT) ## the same on LIVE: a local exchange that dies, lies and loses answers (MINUTES=20 SEED=1 ARGS="--faults late-accept")
+	$(BIN)/python -m tests.torture --live --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+.PHONY: outages-live
+outages-live: $(BUILT) ## LIVE through five minutes of 5xx, then through ten minutes of a stream that is cut every 5 s
+	$(BIN)/python -m tests.acceptance.exchange_errors
+	$(BIN)/python -m tests.acceptance.stream_cuts
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder for MINUTES=20 each, guided by coverage (needs nightly Rust and cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo 'make: please run: cargo install cargo-fuzz --locked' >&2; exit 1; }

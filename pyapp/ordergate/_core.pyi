@@ -86,6 +86,17 @@ class Gateway:
         peer: str | None = None,
     ) -> Answer | Refusal: ...
     def cancel(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal: ...
+    def replace(
+        self,
+        authorization: str | None,
+        idempotency_key: str | None,
+        order_id: str,
+        body: bytes,
+        peer: str | None = None,
+    ) -> Answer | Refusal:
+        """New terms of an order; the answer is stored under the key."""
+    def cancel_all(self, authorization: str | None, symbol: str, peer: str | None = None) -> Answer | Refusal:
+        """Cancels the caller's open orders in a symbol; shows each as it stands."""
     def order(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal: ...
     def orders(
         self,
@@ -252,6 +263,10 @@ class Gateway:
         """0 when it was STOPPED."""
     def restrict(self, account: str | None, symbol: str, restricted: bool, by: str, reason: str) -> int | Refusal:
         """0 when it was so already."""
+    def set_peak(
+        self, account: str, mode: str, peak: str | None, by: str, reason: str
+    ) -> int | Refusal:
+        """The peak of equity that drawdowns are measured from; None: the worth of now, at fresh prices."""
     def set_schedule(
         self, account: str | None, weekdays: int, from_minute: int, to_minute: int, by: str, reason: str
     ) -> int | Refusal:

@@ -181,7 +181,9 @@ def check_orders(orders: dict[str, dict[str, Any]], stored: dict[str, list[str]]
             assert average == "" and order["avgFillPrice"] is None, f"{identity}: average without a fill"
 
 
-def check_balances(account: str, portfolio: dict[str, Any], stored: dict[str, Decimal], fills: list[Fill]) -> None:
+def check_balances(
+    account: str, portfolio: dict[str, Any], stored: dict[str, Decimal], fills: list[Fill], mode: str = "PAPER"
+) -> None:
     """Totals in the core and in Postgres are the opening balance plus every fill; nothing is held at the end."""
     expected: dict[str, Decimal] = {asset: Decimal(amount) for asset, amount in OPENING.items()}
     for fill in fills:
@@ -190,7 +192,7 @@ def check_balances(account: str, portfolio: dict[str, Any], stored: dict[str, De
         expected[base] = EXACT.add(expected.get(base, ZERO), sign * Decimal(fill["quantity"]))
         expected[quote] = EXACT.subtract(expected[quote], sign * Decimal(fill["quote_quantity"]))
         expected[fill["fee_asset"]] = EXACT.subtract(expected[fill["fee_asset"]], Decimal(fill["fee"]))
-    core = {one["asset"]: Decimal(one["total"]) for one in portfolio["balances"] if one["mode"] == "PAPER"}
+    core = {one["asset"]: Decimal(one["total"]) for one in portfolio["balances"] if one["mode"] == mode}
     assert core == expected, f"{account}: {core} in the core, {expected} from the fills"
     assert stored == expected, f"{account}: {stored} in the portfolio, {expected} from the fills"
     for balance in portfolio["balances"]:

@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.torture.faults import chosen
+from tests.torture.faults import FAULTS, chosen
+from tests.torture.live_faults import LIVE_FAULTS
 from tests.torture.run import CHECK_EVERY, Failed, schedule, torture
 
 
@@ -18,9 +19,11 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, help="end after so many cycles, if that comes first")
     parser.add_argument("--faults", default="", help="only these, with commas; default: all")
     parser.add_argument("--check-every", type=int, default=CHECK_EVERY, help="cycles between two checks")
+    parser.add_argument("--live", action="store_true", help="LIVE at a local exchange, with its faults")
     options = parser.parse_args()
     try:
-        faults = chosen([name for name in options.faults.split(",") if name])
+        names = [name for name in options.faults.split(",") if name]
+        faults = chosen(names, LIVE_FAULTS if options.live else FAULTS)
     except ValueError as missing:
         print(missing, file=sys.stderr)
         return 2
@@ -31,7 +34,14 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix=f"ordergate-torture-{options.seed}-"))
     try:
         cycles = schedule(options.seed, faults)
-        run = torture(directory, options.seed, cycles, goes_on=goes_on, check_every=options.check_every)
+        run = torture(
+            directory,
+            options.seed,
+            cycles,
+            goes_on=goes_on,
+            check_every=options.check_every,
+            trades_live=options.live,
+        )
     except Failed as failed:
         print(failed, file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ The market goes on while this looks, so everything is compared as of one sequenc
 one repeatable-read snapshot. The journal is folded from its first record to exactly there, by the gateway's own fold,
 and made into rows again, which must be the rows that Postgres has. The numbers are those of the reliability notes: I1
 nothing acknowledged is lost, I4 and I7 sums, I5 holds, I6 legal transitions, I8 repeats, I9 chains, I10 nothing is
-admitted while the kill switch cannot be read, I11 outbox, I12 state hashes. (I2 and I3 need an exchange.)
+admitted while the kill switch cannot be read, I11 outbox, I12 state hashes. (I2 and I3 need an exchange: live_checker.)
 """
 
 import asyncio
@@ -212,19 +212,31 @@ def departed(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
 
 def check(stage: Stage, traders: Sequence[Trader], random: Random) -> Figures:
     """Everything, once; nobody may be trading."""
+    postgres, journal = agreeing(stage)
+    legal(postgres)
+    alarms = postgres.tables["execution.alarms"]
+    assert not alarms, f"I6: {len(alarms)} alarms: {alarms[:3]}"
+    unsent(stage, journal)
+    return told(stage, traders, random, postgres, journal)
+
+
+def agreeing(stage: Stage) -> tuple[Stored, Journal]:
+    """What Postgres and the journal hold up to the same sequence, which is the same and has its chains."""
     durable = int(request(stage.system, "GET", "/api/v1/health").json()["durableSeq"])
     postgres = stored(stage, durable)
     journal = folded(stage.system, postgres.seq)
     same_history(postgres, journal)
     chained(postgres)
-    legal(postgres)
-    alarms = postgres.tables["execution.alarms"]
-    assert not alarms, f"I6: {len(alarms)} alarms: {alarms[:3]}"
     shut(stage, journal)
+    return postgres, journal
+
+
+def told(stage: Stage, traders: Sequence[Trader], random: Random, postgres: Stored, journal: Journal) -> Figures:
+    """Every account's sums, and what its trader was told."""
     figures = Figures(postgres.seq, len(journal.orders), len(postgres.tables["execution.fills"]))
     figures.hash_agreed = journal.hash_agreed
     for trader in traders:
-        sums(trader.account, postgres, journal)
+        sums(trader.account, postgres, journal, stage.mode)
         history = read_back(trader.log)
         promised(trader, history, postgres, journal)
         ask_again(stage.system, trader, history, random)
@@ -308,12 +320,16 @@ def shut(stage: Stage, journal: Journal) -> None:
     for begin, end in stage.shut:
         inside = [identity for at, identity in journal.admitted if begin < at / 1e9 < end]
         assert not inside, f"I10: admitted between {begin:.2f} and {end:.2f}, without a reading: {inside[:5]}"
+
+
+def unsent(stage: Stage, journal: Journal) -> None:
+    """I10: nothing reached the PAPER venue while it was killed. (What an exchange was asked when, it tells itself.)"""
     for begin, end in stage.unsent:
         inside = [identity for at, identity in journal.acked if begin < at / 1e9 < end]
         assert not inside, f"I10: reached the venue between {begin:.2f} and {end:.2f}, killed: {inside[:5]}"
 
 
-def sums(account: str, postgres: Stored, journal: Journal) -> None:
+def sums(account: str, postgres: Stored, journal: Journal, mode: str) -> None:
     """I4, I5, I7: orders, balances, holds and positions of one account are the sums of its fills."""
     names = [name.strip() for name in COLUMNS["execution.fills"].split(",")]
     rows = [row for row in postgres.tables["execution.fills"] if row[1] == account]
@@ -326,12 +342,12 @@ def sums(account: str, postgres: Stored, journal: Journal) -> None:
         asset, amount = hold(order)
         held[asset] += amount
     balances = []
-    for name, mode, asset, total, found in journal.balances:
-        if name == account:
+    for name, of, asset, total, found in journal.balances:
+        if (name, of) == (account, mode):
             assert Decimal(found) == held[asset], f"I5: {account} holds {found} {asset}, its open orders {held[asset]}"
-            balances.append({"mode": mode, "asset": asset, "total": total, "held": "0", "free": total})
+            balances.append({"mode": of, "asset": asset, "total": total, "held": "0", "free": total})
     totals = {row[1]: Decimal(row[2]) for row in postgres.tables["portfolio.balances"] if row[0] == account}
-    check_balances(account, {"balances": balances}, totals, fills)
+    check_balances(account, {"balances": balances}, totals, fills, mode)
     positions = {row[1]: row[2:] for row in postgres.tables["portfolio.positions"] if row[0] == account}
     words = ["boughtQuantity", "boughtQuote", "soldQuantity", "soldQuote", "quantity"]
     shown = [{"symbol": symbol, **dict(zip(words, row, strict=False))} for symbol, row in positions.items()]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.acceptance.system import (
     start_strategies,
     survivors,
 )
+from tests.torture.exchange import LocalExchange, Market
 
 FOUND_S = 40.0
 """For a process that was killed before to be there again; the supervisor waits up to 5 s before a restart."""
@@ -45,6 +47,7 @@ READING_AGE_S = 0.6
 SENDS_END_S = 0.5
 """After a kill, for the last order to reach the venue."""
 SET_BY_FAULTS = {"torture", "unreadable"}
+VENUES = {"PAPER": "venue paper", "LIVE": "venue binance"}
 TOGETHER = 0.2
 """Share of the cycles in which two or three faults meet, where the chosen faults allow it."""
 
@@ -69,7 +72,15 @@ class Stage:
     cleared: int = 0
     missed: int = 0
     """Injected ends that did not come: the gateway made too few such calls in the time."""
+    exchange: LocalExchange | None = None
+    market: Market | None = None
+    """What LIVE trades on; None of both for PAPER."""
     _environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def mode(self) -> str:
+        """What the orders of this run are."""
+        return "PAPER" if self.exchange is None else "LIVE"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,9 +108,19 @@ class Fault:
 
 
 def processes(stage: Stage, role: str) -> Family:
-    """The running processes of a role; Postgres has several, its postmaster first."""
+    """The running processes of a role; Postgres has several, its postmaster first. A second word is one of theirs."""
+    role, _, word = role.partition(" ")
     ours = {one: found for one, found in family(stage.system).items() if found.rstrip(":") == role}
+    if word:
+        ours = {one: found for one, found in ours.items() if word in words_of(one[0])}
     return dict(sorted(ours.items(), key=lambda one: one[1].endswith(":")))
+
+
+def words_of(pid: int) -> list[str]:
+    """The command of a process; empty when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
 
 
 def find(stage: Stage, role: str) -> Family:
@@ -393,12 +414,12 @@ Cycle = tuple[Fault, ...]
 """One fault, or several at once in that order."""
 
 
-def chosen(names: Sequence[str]) -> tuple[Fault, ...]:
+def chosen(names: Sequence[str], table: Sequence[Fault] = FAULTS) -> tuple[Fault, ...]:
     """The rows of these names, all of them for none; ValueError for a name that is no fault or a missing program."""
-    unknown = set(names) - {fault.name for fault in FAULTS}
+    unknown = set(names) - {fault.name for fault in table}
     if unknown:
-        raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(f.name for f in FAULTS)}")
-    faults = tuple(fault for fault in FAULTS if not names or fault.name in names)
+        raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(f.name for f in table)}")
+    faults = tuple(fault for fault in table if not names or fault.name in names)
     for program in {fault.needs for fault in faults if fault.needs}:
         if shutil.which(program) is None:
             needing = ", ".join(fault.name for fault in faults if fault.needs == program)
@@ -447,7 +468,7 @@ def recover(stage: Stage) -> None:
         with suppress(OSError, HTTPException, ValueError):
             last = request(stage.system, "GET", "/api/v1/health", timeout_s=2).json()
             # A gateway needs a moment to see that its venue is gone.
-            if last["tradingReady"]["PAPER"] and processes(stage, "venue"):
+            if last["tradingReady"][stage.mode] and processes(stage, VENUES[stage.mode]):
                 with suppress(AssertionError):  # killed in the meantime: seen by the next look
                     start_strategies(stage.system)
                     return

@@ -19,6 +19,7 @@ from random import Random
 from tests.acceptance.clients import Client, write_down
 from tests.acceptance.market import OPENING, some_order
 from tests.acceptance.system import Answer, System, open_account, request, run_strategy
+from tests.torture.faults import Stage
 
 TRADERS = 6
 PAUSE_S = 0.02
@@ -41,6 +42,7 @@ class Trader:
     account: str
     client: Client
     log: Path
+    mode: str = "PAPER"
     asked: list[tuple[str, bytes]] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
     busy: threading.Lock = field(default_factory=threading.Lock)
@@ -70,9 +72,14 @@ class Load:
             raise self.failure[0]
 
 
-def begin(system: System, directory: Path, seed: int, traders: int = TRADERS) -> Load:
-    """Opens an account for each trader and lets them trade."""
-    load = Load([_trader(system, directory, seed, number) for number in range(traders)])
+def begin(stage: Stage, directory: Path, seed: int) -> Load:
+    """Opens an account for each trader of PAPER and lets them trade."""
+    return let_trade([trader(stage.system, directory, seed, number, OPENING) for number in range(TRADERS)])
+
+
+def let_trade(traders: list[Trader]) -> Load:
+    """Each trades until the load is ended."""
+    load = Load(traders)
     load.going.set()
     for trader in load.traders:
         thread = threading.Thread(target=_trade, args=(load, trader), name=trader.account, daemon=True)
@@ -103,11 +110,19 @@ def quiet(load: Load) -> Iterator[None]:
         load.going.set()
 
 
-def _trader(system: System, directory: Path, seed: int, number: int) -> Trader:
-    account, log = f"torture-{number}", directory / f"trader-{number}.log"
-    token = open_account(system, account, OPENING)
+def account_of(number: int) -> str:
+    """The account of a trader."""
+    return f"torture-{number}"
+
+
+def trader(
+    system: System, directory: Path, seed: int, number: int, paper: dict[str, str], mode: str = "PAPER"
+) -> Trader:
+    """A new account, with a strategy that runs, and who trades with it."""
+    account, log = account_of(number), directory / f"trader-{number}.log"
+    token = open_account(system, account, paper)
     client = Client(system, token, run_strategy(system, account), Random(f"{seed}/trader/{number}"), log)
-    return Trader(account, client, log)
+    return Trader(account, client, log, mode)
 
 
 def _trade(load: Load, trader: Trader) -> None:
@@ -135,13 +150,18 @@ def _step(trader: Trader) -> None:
         write_down(trader.log, canceled=identity, status=answer.status)
         assert answer.status in {200, 202, 409}, f"{answer.status} {answer.body!r}"
     else:
-        key, body = str(uuid.UUID(int=random.getrandbits(128))), some_order(random, trader.client.strategy)
+        key, body = str(uuid.UUID(int=random.getrandbits(128))), _order(trader)
         write_down(trader.log, sent=key, body=body.decode())
         if what == IMPATIENT:
             _try_once(trader, key, body)
         else:
             _send(trader, key, body)
             trader.asked.append((key, body))
+
+
+def _order(trader: Trader) -> bytes:
+    order = json.loads(some_order(trader.client.random, trader.client.strategy))
+    return json.dumps(order | {"mode": trader.mode}).encode()
 
 
 def _send(trader: Trader, key: str, body: bytes) -> None:

@@ -36,7 +36,10 @@ class Check:
 
 PYTHON = sys.executable
 TORTURE = (PYTHON, "-m", "tests.torture", "--seed", "1", "--cycles", "30", "--check-every", "3", "--faults")
+LIVE = (PYTHON, "-m", "tests.torture", "--live", "--seed", "1", "--cycles", "12", "--check-every", "2", "--faults")
 FAILED_TEST = re.compile(r"^thread 'tests::(\S+)'.* panicked at .*:\n(.*)", re.MULTILINE)
+FAILED_MODEL = re.compile(r"^thread '(\S+)'.* panicked at .*:\n(.*)", re.MULTILINE)
+MODEL = ("cargo", "test", "--locked", "-p", "ordergate-core", "--test", "model", "any_history")
 JOURNAL = ("cargo", "test", "--locked", "-p", "ordergate-journal", "--lib", "--no-fail-fast", "--")
 FAILED_CYCLE = re.compile(r"\A(?:  .*\n)*(.*)(?:.*\n)*?seed \d+, cycle (\d+);")
 
@@ -51,6 +54,10 @@ CHECKS = {
     "kills": Check((*TORTURE, "kill-gateway,kill-worker"), FAILED_CYCLE, "cycle {1}: {0}"),
     "stops": Check((*TORTURE, "flush-valkey,kill-switch"), FAILED_CYCLE, "cycle {1}: {0}"),
     "cuts": Check((*TORTURE, "cut-commit"), FAILED_CYCLE, "cycle {1}: {0}"),
+    "lost answers": Check((*LIVE, "answer-closed,answer-reset"), FAILED_CYCLE, "cycle {1}: {0}"),
+    "late accepts": Check((*LIVE, "late-accept"), FAILED_CYCLE, "cycle {1}: {0}"),
+    "silence": Check((*LIVE, "nothing-heard"), FAILED_CYCLE, "cycle {1}: {0}"),
+    "model": Check(MODEL, FAILED_MODEL, "{0}: {1}"),
 }
 
 
@@ -68,11 +75,15 @@ PLANTED = (
     Planted("B2", "a new segment's name is not flushed", "power"),
     Planted("B3", "a failed flush is tried again", "power"),
     Planted("B4", "a fill is marked as processed before it is booked", "cuts"),
+    Planted("B5", "an order whose answer was lost is sent again", "lost answers"),
+    Planted("B6", "an order that is not found is taken for refused at once", "late accepts"),
+    Planted("B7", "a question without an answer counts as not found", "silence"),
     Planted("B8", "a missing sentinel is taken for open", "stops"),
     Planted("B9", "the kill switch is looked at only when an order is taken", "stops"),
     Planted("B10", "the outbox has two writers, and its reader goes by the highest number it sees", "kills"),
     Planted("B11", "an older state of an order replaces a newer one in Postgres", "write-behind"),
     Planted("B12", "request keys are not restored from the journal", "kills"),
+    Planted("B13", "an order in doubt holds nothing", "model"),
     Planted("B14", "damage in the middle of the journal is taken for a torn tail", "damage"),
 )
 

@@ -13,8 +13,9 @@ from random import Random
 from tests.acceptance import agreement
 from tests.acceptance.market import replayed_prices
 from tests.acceptance.system import await_trading, forget, kill_everything, launch, stop
-from tests.torture import checker, load
+from tests.torture import checker, live, live_checker, load
 from tests.torture.checker import Figures
+from tests.torture.exchange import still
 from tests.torture.faults import Cycle, Fault, Stage, carry_out, draw
 
 LOAD_S = (0.1, 1.5)
@@ -72,17 +73,16 @@ def torture(
     check_every: int = CHECK_EVERY,
     load_s: tuple[float, float] = LOAD_S,
     say: Callable[[str], None] = print,
+    trades_live: bool = False,
 ) -> Run:
     """Runs the cycles, while `goes_on(cycles so far, seconds so far)`. Raises Failed; the data then stay."""
     data_dir = directory / "data"
-    data_dir.mkdir(mode=0o711, parents=True)
-    (data_dir / "ordergate.toml").write_text(SETTINGS)
     run, began = Run(seed), time.monotonic()
-    stage = Stage(launch(data_dir, prices=replayed_prices(directory / "btcusdt")), Random())
+    stage = raised(directory, data_dir, seed, trades_live)
     passed = False
     try:
         await_trading(stage.system)
-        traders = load.begin(stage.system, directory, seed)
+        traders = (live if trades_live else load).begin(stage, directory, seed)
         try:
             for number, cycle in enumerate(cycles):
                 run.seconds = time.monotonic() - began
@@ -102,7 +102,10 @@ def torture(
             examine(run, stage, traders)
         finally:
             load.end(traders)
-        agreement.check(stage.system, [trader.client.token for trader in traders.traders])
+        if trades_live:
+            live.last_look(stage, traders.traders, Random(f"{seed}/end"))
+        else:
+            agreement.check(stage.system, [trader.client.token for trader in traders.traders])
         stop(stage.system)
         passed = True
     except Exception as failure:
@@ -113,17 +116,28 @@ def torture(
         ) from failure
     finally:
         kill_everything(stage.system)
+        live.end(stage)
         if passed:
             forget(stage.system)
     run.seconds, run.cleared, run.missed = time.monotonic() - began, stage.cleared, stage.missed
     return run
 
 
+def raised(directory: Path, data_dir: Path, seed: int, trades_live: bool) -> Stage:
+    """A system that starts, and for LIVE the exchange that it will trade at."""
+    data_dir.mkdir(mode=0o711, parents=True)
+    exchange = live.opened(directory, seed) if trades_live else None
+    (data_dir / "ordergate.toml").write_text(SETTINGS + (live.settings(exchange) if exchange is not None else ""))
+    system = launch(data_dir, prices=replayed_prices(directory / "btcusdt"))
+    return Stage(system, Random(), exchange=exchange)
+
+
 def examine(run: Run, stage: Stage, traders: load.Load) -> None:
-    """Stops the load, checks everything, forgets the faults that are proved harmless."""
-    with load.quiet(traders):
+    """Stops the load, checks everything, forgets the faults that are proved harmless. PAPER's market goes on."""
+    check = checker.check if stage.exchange is None else live_checker.check
+    with load.quiet(traders), still(stage.market):
         before = run.figures
-        run.figures = checker.check(stage, traders.traders, Random(f"{run.seed}/check/{run.checks}"))
+        run.figures = check(stage, traders.traders, Random(f"{run.seed}/check/{run.checks}"))
         # As many records as lie between two state hashes, and a few of a chunk: the live state was compared.
         newer = run.figures.hash_agreed > before.hash_agreed or run.figures.seq - before.seq < 1000
         assert newer, f"I12: no state hash since record {before.hash_agreed}"

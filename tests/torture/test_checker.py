@@ -21,6 +21,7 @@ from tests.torture.checker import (
     promised,
     same_history,
     shut,
+    unsent,
 )
 from tests.torture.faults import Stage
 from tests.torture.load import History, Trader, read_back
@@ -185,10 +186,10 @@ def test_an_order_sent_while_killed_is_named_and_one_that_was_handed_over_is_not
     stage = Stage(system, Random(1), unsent=[(10.0, 12.0)])
     journal = journal_of(stored(*CANCELED))
     journal.acked = [(9_900_000_000, "1"), (12_100_000_000, "2")]
-    shut(stage, journal)
+    unsent(stage, journal)
     journal.acked.append((11_000_000_000, "3"))
     with pytest.raises(AssertionError, match=r"I10.*killed.*'3'"):
-        shut(stage, journal)
+        unsent(stage, journal)
     assert [handed_over([5, 10], sent, acked) for sent, acked in ((5, 9), (9, 10), (4, 11), (10, 11))] == [
         False, True, True, False,
     ]  # fmt: skip

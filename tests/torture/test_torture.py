@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.torture.faults import FAULTS, chosen, draw
+from tests.torture.live_faults import LIVE_FAULTS, LIVE_KILLS, TAKEN_OVER
 from tests.torture.run import schedule, torture
 
 KILLS = ["kill-gateway", "kill-worker", "kill-venue", "kill-supervisor"]
@@ -51,3 +52,25 @@ def test_nothing_is_lost_or_doubled_by_any_other_fault(tmp_path: Path) -> None:
     run = torture(tmp_path, 4, [(fault,) for fault in others], check_every=9)
     assert run.cycles == {fault.name: 1 for fault in others}
     assert run.cleared >= 1
+
+
+def test_a_seed_of_live_draws_every_fault_of_its_table() -> None:
+    drawn = islice(schedule(1, chosen([], LIVE_FAULTS)), 4000)
+    assert {fault.name for cycle in drawn for fault in cycle} == {fault.name for fault in LIVE_FAULTS}
+
+
+@pytest.mark.timeout(900)
+def test_no_order_of_live_is_lost_or_doubled_in_fifty_kills(tmp_path: Path) -> None:
+    cycles = islice(schedule(1, chosen(LIVE_KILLS, LIVE_FAULTS)), 50)
+    run = torture(tmp_path, 1, cycles, check_every=17, load_s=(0.05, 0.5), trades_live=True)
+    assert sum(run.cycles.values()) >= 50
+    assert run.checks == 3
+    assert run.figures.orders > 300
+    assert run.figures.fills > 100
+
+
+@pytest.mark.timeout(900)
+def test_no_order_of_live_is_lost_or_doubled_by_any_fault_of_an_exchange(tmp_path: Path) -> None:
+    others = [fault for fault in LIVE_FAULTS if fault.name not in {*LIVE_KILLS, *TAKEN_OVER}]
+    run = torture(tmp_path, 4, [(fault,) for fault in others], check_every=12, trades_live=True)
+    assert run.cycles == {fault.name: 1 for fault in others}

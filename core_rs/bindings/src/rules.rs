@@ -6,11 +6,12 @@ use crate::refusal::Refusal as PyRefusal;
 use crate::requests::{Either, token_hash};
 use ordergate_core::engine::{Changed, Engine, Hours, NewOverride, parse_kinds, parse_limit};
 use ordergate_core::limits::{LimitKind, LimitScope, Owner};
+use ordergate_core::number::Amount;
 use ordergate_core::record::Change;
 use ordergate_core::refusal::{self, Refusal};
 use ordergate_core::rules::Note;
 use ordergate_core::state::{Broken, State};
-use ordergate_core::terms::{AccountId, Nanos, Scope, Seq};
+use ordergate_core::terms::{AccountId, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -255,6 +256,22 @@ impl Gateway {
     ) -> PyResult<Recorded> {
         self.command(|engine, now| engine.restrict(account, symbol, restricted, by, reason, now))
             .map(recorded)
+    }
+
+    /// The peak of equity that drawdowns are measured from; without one, the worth of now.
+    fn set_peak(
+        &mut self,
+        account: &str,
+        mode: &str,
+        peak: Option<&str>,
+        by: &str,
+        reason: &str,
+    ) -> PyResult<Recorded> {
+        let mode = Mode::parse(mode).ok_or_else(|| Self::misuse(format!("unknown mode {mode}")))?;
+        let peak = peak.map(Amount::parse).transpose();
+        let peak = peak.map_err(|error| Self::misuse(format!("peak: {error}")))?;
+        self.command(|engine, now| engine.set_peak(account, mode, peak, by, reason, now))
+            .map(|done| recorded(done.map(Some)))
     }
 
     fn set_schedule(

@@ -21,9 +21,10 @@ use crate::windows::Windows;
 use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
-pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
+pub use crate::admission::Submitted;
 pub use crate::approvals::{NewOverride, OVERRIDE_LONGEST_NS};
 pub use crate::doubts::{DECLARED_ABSENT, DOUBT_ALARM_NS};
+pub use crate::ending::{CancelAnswer, ended_cancel};
 pub use crate::flatten::NotFlat;
 pub use crate::limit_changes::{Changed, LOOSEN_PERCENT, MAX_REQUESTS, REQUEST_KEEP_NS, parse_kinds, parse_limit};
 pub use crate::prices::{Depth, Mark};
@@ -90,7 +91,7 @@ pub struct Engine {
     emitted: Vec<Emitted>,
     /// Where records are encoded, reused.
     scratch: Vec<u8>,
-    changed: Vec<OrderId>,
+    pub(crate) changed: Vec<OrderId>,
     poison: Option<Broken>,
     pub(crate) dropped: u64,
     pub(crate) duplicates: u64,
@@ -160,6 +161,7 @@ impl Engine {
         };
         let seq = self.commit(Record::Epoch(body), now)?;
         self.resume_kills(now)?;
+        self.resume_replaces(now)?;
         Ok(seq)
     }
 
@@ -322,8 +324,14 @@ impl Engine {
     pub(crate) fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark) {
         let firm = |kind| self.state.firm_limit(kind, instrument);
         let limits = (firm(LimitKind::MaxSpread), firm(LimitKind::MaxLastDeviation));
-        let good_twice = risk::reference_twice(&mark, limits.0, limits.1);
-        self.prices.set_mark(mode, instrument, mark, good_twice);
+        let believed = risk::reference_twice(&mark, limits.0, limits.1).is_some();
+        self.prices.set_mark(mode, instrument, mark, believed);
+    }
+
+    /// The newest prices of an instrument that were believed: with MAX_SPREAD or MAX_LAST_DEVIATION of the firm, one tick
+    /// out of line is no price.
+    pub(crate) fn good_mark(&self, mode: Mode, instrument: InstrumentId) -> Option<&Mark> {
+        self.prices.get(mode, instrument)?.good.as_ref()
     }
 
     /// How the journal keeps up: new orders can be limited by it.

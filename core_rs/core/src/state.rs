@@ -214,6 +214,8 @@ impl State {
             Record::RedisBound(_) => self.clocks.redis_bound = true,
             Record::TradingStateSet(body) => self.set_trading_state(body),
             Record::DayStarted(body) => self.start_day(body)?,
+            Record::OpeningMarks(body) => self.open_at(&body.marks),
+            Record::PeakSet(body) => self.set_peak(body),
             Record::LimitBreached(body) => return self.limit_breached(body),
             Record::LimitWarned(body) => return self.limit_warned(body),
             Record::StpGroupSet(body) => self.set_stp_group(body)?,
@@ -260,6 +262,9 @@ impl State {
             Record::ReplaceRejected(body) => return self.other(Event::ReplaceRejected, body),
             Record::Expired(body) => return self.other(Event::Expired, body),
             Record::AbsentAtVenue(body) => return self.other(Event::AbsentAtVenue, body),
+            Record::Done(body) => return self.other(Event::Done, body),
+            Record::ReplaceAsked(body) => return self.replace_asked(body),
+            Record::ReplaceDropped(body) => return self.replace_dropped(body),
         }
         Ok(Applied::default())
     }

@@ -80,6 +80,16 @@ class Schedule(Arguments):
     account: str | None = None
 
 
+class PeakSet(Arguments):
+    """The peak of an account's equity that drawdowns are measured from; absent: its worth of now."""
+
+    account: str
+    mode: str
+    by: str
+    reason: str
+    peak: str | None = None
+
+
 def done(answer: Done | _core.Refusal) -> Done:
     """The answer. Raises Refused when it is none."""
     if isinstance(answer, _core.Refusal):
@@ -129,6 +139,10 @@ def _restrict(gateway: _core.Gateway, args: Restrict) -> Json:
     return {"seq": done(gateway.restrict(args.account, args.symbol, args.restricted, args.by, args.reason))}
 
 
+def _peak(gateway: _core.Gateway, args: PeakSet) -> Json:
+    return {"seq": done(gateway.set_peak(args.account, args.mode, args.peak, args.by, args.reason))}
+
+
 def _schedule(gateway: _core.Gateway, args: Schedule) -> Json:
     return {
         "seq": done(
@@ -153,6 +167,7 @@ VERBS: Final[dict[str, tuple[type[Arguments], Callable[[_core.Gateway, Any], Any
     "risk.approve": (Decide, _approve),
     "risk.limits": (Nothing, _limits_list),
     "risk.override": (OverrideAsk, _override),
+    "risk.peak.set": (PeakSet, _peak),
     "risk.reject": (Decide, _reject),
     "risk.requests": (Nothing, _requests_list),
     "risk.restrict": (Restrict, _restrict),

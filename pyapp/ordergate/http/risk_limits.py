@@ -4,13 +4,13 @@ Any key sees what binds its account. A key with the scope `risk-admin` changes l
 strategies and its keys, and its owner is who did it; the firm's limits are an operator's, at the command line.
 """
 
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 
 from ordergate import _core
 from ordergate.http import orders, problem, rule_schemas
-from ordergate.http.body import Bodies
+from ordergate.http.body import Bodies, decoded
 from ordergate.http.deps import Changed, Deps, Request
 from ordergate.http.problem import Reply
 from ordergate.persistence.limit_history import PAGE_MAX, VERSION_MAX, Wanted
@@ -19,25 +19,11 @@ from ordergate.persistence.past_orders import HistoryUnavailable
 HISTORY_PARAMETERS: Final = frozenset({"scope", "target", "symbol", "kind", "before", "limit"})
 RISK_ADMIN: Final = "risk-admin"
 _STATUS: Final = {"IN_FORCE": 200, "UNCHANGED": 200, "WAITING": 202}
-Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 def caller(deps: Deps, request: Request, scope: str) -> tuple[str, str] | _core.Refusal:
     """(account, owner of the key)."""
     return deps.gateway.caller_of(request.headers.get("authorization"), scope, request.peer)
-
-
-async def decoded(bodies: Bodies, request: Request, model: type[Body]) -> Body | Reply:
-    """The body as `model`, or the problem that it is."""
-    body = await bodies.read(request.headers, request.proto)
-    if isinstance(body, tuple):
-        return problem.reply(body[0], request.id, body[1])
-    try:
-        return msgspec.json.decode(body, type=model)
-    except msgspec.ValidationError as invalid:
-        return problem.reply("invalid_field", request.id, str(invalid))
-    except msgspec.DecodeError:
-        return problem.reply("malformed_json", request.id)
 
 
 async def durable(deps: Deps, request: Request, seq: int, status: int, document: msgspec.Struct) -> Reply:

@@ -1,10 +1,10 @@
 """Handlers under /api/v1/strategies: those of the key's account. Changing them takes the scope `risk-admin`."""
 
 from ordergate.http import orders, rule_schemas
-from ordergate.http.body import Bodies
+from ordergate.http.body import Bodies, decoded
 from ordergate.http.deps import Deps, Request
 from ordergate.http.problem import Reply
-from ordergate.http.risk_limits import RISK_ADMIN, caller, decoded, durable, listed
+from ordergate.http.risk_limits import RISK_ADMIN, caller, durable, listed
 
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:

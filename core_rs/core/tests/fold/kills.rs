@@ -223,6 +223,7 @@ fn resumed_with_a_replace(world: &World, order: OrderId) -> (Engine, SessionId, 
         qty: Qty::parse("2").unwrap(),
         price: Some(Price::parse("50").unwrap()),
         hold: Amount::parse("100").unwrap(),
+        anew: None,
     });
     state.apply(state.last_seq() + 1, world.now, &replace).unwrap();
     let mut engine = Engine::new(state);
@@ -252,7 +253,7 @@ fn level_three_sells_what_was_bought_in_whole_steps_and_no_more() {
         assert_eq!(order.terms.qty.to_string(), "2", "one is in an open order already");
         assert_eq!(order.status(), OrdStatus::Submitted, "passes the kill");
         assert!(
-            request.starts_with("flatten:") && request.ends_with(":desk:BTCUSDT:1"),
+            request.starts_with("flatten:") && request.ends_with(":desk:BTCUSDT::1"),
             "{request}"
         );
     }
