@@ -52,8 +52,8 @@ def test_types_changes_and_orders_from_outside(tmp_path: Path) -> None:
         working = [
             order(type="LIMIT", quantity="0.002", price="50000"),
             order(type="LIMIT_MAKER", quantity="0.002", price="50001"),
-            order(type="STOP_LOSS", side="SELL", quantity="0.001", stopPrice="50000"),
-            order(type="STOP_LOSS_LIMIT", side="SELL", quantity="0.001", stopPrice="50000", price="70000"),
+            order(type="STOP_LOSS", side="SELL", quantity="0.001", stopPrice="45000"),
+            order(type="STOP_LOSS_LIMIT", side="SELL", quantity="0.001", stopPrice="45000", price="70000"),
             order(type="TAKE_PROFIT", side="SELL", quantity="0.001", stopPrice="90000"),
         ]
         for number in working:
