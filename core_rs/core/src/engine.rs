@@ -18,7 +18,7 @@ use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Scope, 
 use crate::throttle::{ScopedRates, Throttle};
 use crate::watch::Watch;
 use crate::windows::Windows;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::administration::NewKey;
 pub use crate::admission::Submitted;
@@ -87,6 +87,8 @@ pub struct Engine {
     /// When killed scopes were last searched for more of them.
     pub(crate) swept_at: Nanos,
     pub(crate) flattening: Flattening,
+    /// Orders that must not work since others took over, and when to look at them again.
+    pub(crate) unwanted: BTreeMap<OrderId, Nanos>,
     pub(crate) beats: Beats,
     emitted: Vec<Emitted>,
     /// Where records are encoded, reused.
@@ -123,6 +125,7 @@ impl Engine {
             sweep: BTreeSet::new(),
             swept_at: 0,
             flattening: Flattening::new(),
+            unwanted: BTreeMap::new(),
             beats: Beats::new(),
             emitted: Vec::new(),
             scratch: Vec::new(),

@@ -104,7 +104,7 @@ pub struct PositionView<'a> {
 }
 
 /// Room for an order without ids: the largest figures and the longest words.
-const ORDER_ROOM: usize = 800;
+const ORDER_ROOM: usize = 832;
 /// Room for one check, balance or position.
 const ENTRY_ROOM: usize = 256;
 

@@ -188,6 +188,7 @@ impl Engine {
         }
         self.end_expired(now)?;
         self.place_renewals(now)?;
+        self.look_again(now)?;
         self.expire_requests(now)?;
         // A crash may have come between an order's return and its trades.
         let returned = self.state.late_orders().find(|id| self.state.order(*id).is_some());

@@ -78,6 +78,7 @@ fn an_order_with_everything() {
         avg_fill_price: Some(Amount(4_000_066_666_667)),
         mode: Mode::Live,
         strategy_id: Some("mm-1"),
+        external: true,
         rejected_by: Some(RejectedBy::Venue),
         reason: Some("-2010 \"no\""),
         venue_order_id: Some("99"),
@@ -85,6 +86,7 @@ fn an_order_with_everything() {
         sent_at: Some(NOW + 2_000),
         acked_at: Some(NOW + 3_000),
         updated_at: NOW + 4_000,
+        external: true,
         ..fresh()
     };
     let expected = concat!(
@@ -145,8 +147,8 @@ fn the_longest_order_fits_the_room_it_reserves() {
     };
     out.reserve_exact(0);
     order_json(&mut out, &order);
-    assert!(out.len() <= 800, "{}", out.len());
-    assert_eq!(out.capacity(), 800, "one allocation");
+    assert!(out.len() <= 832, "{}", out.len());
+    assert_eq!(out.capacity(), 832, "one allocation");
 }
 
 #[test]
@@ -285,7 +287,7 @@ proptest! {
         let value: Value = serde_json::from_str(&rendered(&order)).unwrap();
         prop_assert_eq!(value["venueOrderId"].as_str(), Some(text.as_str()));
         prop_assert_eq!(value["reason"].as_str(), Some(reason.as_str()));
-        prop_assert_eq!(value.as_object().unwrap().len(), 26);
+        prop_assert_eq!(value.as_object().unwrap().len(), 27);
         let mut out = String::new();
         denied_json(&mut out, &text, 1, &[]);
         let value: Value = serde_json::from_str(&out).unwrap();

@@ -8,14 +8,14 @@ import click
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "up": ("ordergate.cli.up:up", "Start everything here, and keep it running until Ctrl-C."),
-    "env": ("ordergate.cli.env:env", "Print shell exports: URLs, the demo token, psql and redis-cli."),
+    "env": ("ordergate.cli.env:env", "Print shell exports: URLs, demo token, psql and redis-cli."),
     "accounts": ("ordergate.cli.accounts:accounts", "Create and list trading accounts."),
     "keys": ("ordergate.cli.keys:keys", "Create, list and revoke API keys."),
     "kill": ("ordergate.cli.kill:kill", "Stop and start all trading, and show whether it is stopped."),
-    "risk": ("ordergate.cli.risk:risk", "Set and show limits, approve changes, restrict symbols and hours."),
+    "risk": ("ordergate.cli.risk:risk", "Set and show limits, approve changes, restrict trading."),
     "strategies": ("ordergate.cli.strategies:strategies", "Create, start, stop and list strategies."),
     "venue": ("ordergate.cli.venue:venue", "Add, test, list and remove the keys of accounts at an exchange."),
-    "doubt": ("ordergate.cli.doubt:doubt", "Show orders whose outcome is not known, and help to find them."),
+    "doubt": ("ordergate.cli.doubt:doubt", "Show orders of unknown outcome, and help to find them."),
     "resume": ("ordergate.cli.doubt:resume", "Let LIVE go on after a crash."),
     "reconciliations": (
         "ordergate.cli.doubt:reconciliations",
@@ -24,7 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("ordergate.cli.config:config", "Check settings from ordergate.toml and the environment."),
     "db": ("ordergate.cli.db:db", "Bring the database up to date, or show where it is."),
     "audit": ("ordergate.cli.audit:audit", "Check the audit trail against journal, archive and anchors."),
-    "journal": ("ordergate.cli.journal:journal", "Verify, show and repair the journal, where all orders are kept."),
+    "journal": ("ordergate.cli.journal:journal", "Verify, show and repair the journal with all orders."),
     "exchange": ("ordergate.cli.exchange:exchange", "Serve a local Binance Spot to rehearse with."),
     "live-demo": ("ordergate.cli.live_demo:live_demo", "Trade LIVE on a local exchange, once, to see how it works."),
     "version": ("ordergate.cli.version:version", "Show the version of ordergate and of its compiled core."),

@@ -102,7 +102,7 @@ proptest! {
     }
 }
 
-/// What a thousand random steps must come past, or the histories prove little.
+/// What the random steps must come past, or the histories prove little.
 #[rustfmt::skip]
 const SIGHTS: [&str; 59] = [
     "accepted", "repeat",
@@ -124,7 +124,7 @@ fn the_histories_come_past_every_answer_and_every_turn_of_an_order() {
     let mut runner = TestRunner::deterministic();
     let histories = proptest::collection::vec(step(), 80..120);
     let mut passed = BTreeSet::new();
-    for _ in 0..200 {
+    for _ in 0..400 {
         passed.extend(tell(&histories.new_tree(&mut runner).unwrap().current()));
     }
     let missed: Vec<_> = SIGHTS.iter().filter(|sight| !passed.contains(**sight)).collect();

@@ -197,11 +197,11 @@ impl Order {
     /// What the rest may cost at worst: quote for BUY, base for SELL.
     pub fn hold(&self) -> i128 {
         let leaves = self.qty - self.traded();
-        match (self.is_open(), self.buy, self.market) {
+        match (self.is_open(), self.buy, self.price) {
             (false, ..) => 0,
             (true, false, _) => leaves,
-            (true, true, false) => product_up(self.price.unwrap(), leaves),
-            (true, true, true) => (self.entry_hold - self.quote()).max(0),
+            (true, true, Some(price)) => product_up(price, leaves),
+            (true, true, None) => (self.entry_hold - self.quote()).max(0),
         }
     }
 
