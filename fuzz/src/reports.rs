@@ -1,6 +1,7 @@
 //! Frames from a venue's socket.
 
 use crate::story;
+use ordergate_core::account_reports::AccountReport;
 use ordergate_core::record::Record;
 use ordergate_core::report::{Cause, MAX_FRAME, OrderReport, Report, decode_reports};
 use ordergate_core::state::State;
@@ -70,6 +71,9 @@ fn one(report: &Report<'_>) -> Vec<u8> {
             ask_qty,
             volume,
         } => return packed(&("DEPTH", symbol, bid_qty, ask_qty, volume)),
+        Report::Instrument(texts) => return packed(&("INSTRUMENT", texts)),
+        Report::DoubtSeen(order, text) => return packed(&("DOUBT_SEEN", order, text)),
+        Report::Account(account, what) => return about(account, what),
         Report::Order(order, what) => (order, what),
     };
     let because = |name: &str, cause: &Cause<'_>| packed(&(name, order, cause.reason, cause.text));
@@ -102,6 +106,45 @@ fn one(report: &Report<'_>) -> Vec<u8> {
             fill.maker,
             fill.venue_ns,
         )),
+    }
+}
+
+fn about(account: &str, what: &AccountReport<'_>) -> Vec<u8> {
+    match what {
+        AccountReport::Ready {
+            ready,
+            reason,
+            retry_after_ms,
+        } => packed(&("READY", account, ready, reason, retry_after_ms)),
+        AccountReport::Budget {
+            orders_left,
+            retry_after_ms,
+        } => packed(&("BUDGET", account, orders_left, retry_after_ms)),
+        AccountReport::External(raw) => packed(&(
+            "EXTERNAL",
+            account,
+            raw.symbol,
+            raw.venue_order_id,
+            raw.client_id,
+            raw.side.as_str(),
+            raw.ord_type,
+            raw.time_in_force,
+            raw.qty,
+            raw.cum_qty,
+            raw.price,
+            raw.stop_price,
+        )),
+        AccountReport::Balance { asset, total } => packed(&("BALANCE", account, asset, total)),
+        AccountReport::Drift { symbol, class, detail } => packed(&("DRIFT", account, symbol, class.as_str(), detail)),
+        AccountReport::DriftExplained { symbol, class } => {
+            packed(&("DRIFT_EXPLAINED", account, symbol, class.as_str()))
+        }
+        AccountReport::Confirmed { symbol, trade_id } => packed(&("CONFIRMED", account, symbol, trade_id)),
+        AccountReport::Reconciled(run) => {
+            let named = rmp_serde::to_vec_named(run).unwrap();
+            // An array of three, the last of which is a map with names.
+            [&[0x93][..], &packed(&"RECONCILED"), &packed(&account), &named].concat()
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! A desk with a few orders: where reports arrive, and where real records come from.
 
+use ordergate_core::account_reports::{AccountReport, RawExternal, RawRun};
 use ordergate_core::engine::{Caller, Engine, NewKey, Submitted};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{InstrumentSet, MarketFilters};
 use ordergate_core::report::{Cause, OrderReport, RawFill, Report};
 use ordergate_core::state::State;
-use ordergate_core::terms::{Mode, Nanos, OrderId, Scope, SessionId};
+use ordergate_core::terms::{DriftClass, Mode, Nanos, OrderId, Scope, SessionId, Side};
 
 /// An engine with a connected LIVE venue and four orders that it was told to send.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ impl Desk {
         engine.start_strategy("grid", by, source, why, now).unwrap().unwrap();
         engine.kill_reading(now);
         let session = engine.open_session("binance", Mode::Live, 7, now).unwrap().unwrap();
+        let ready = AccountReport::Ready {
+            ready: true,
+            reason: "",
+            retry_after_ms: 0,
+        };
+        engine.report(session, &Report::Account("desk", ready), now).unwrap();
         let mut desk = Self {
             engine,
             now,
@@ -163,5 +170,89 @@ pub fn reports(orders: &[OrderId]) -> Vec<Report<'static>> {
         last: "50",
         venue_ns: 2,
     };
-    about.chain([price, Report::Heartbeat]).collect()
+    let told = about_the_account()
+        .into_iter()
+        .map(|what| Report::Account("desk", what));
+    let instrument = [
+        ("symbol", "SOLUSDT"),
+        ("base", "SOL"),
+        ("quote", "USDT"),
+        ("status", "TRADING"),
+        ("minPrice", "0.01"),
+        ("maxPrice", "1000"),
+        ("tickSize", "0.01"),
+        ("minQty", "0.001"),
+        ("maxQty", "9000"),
+        ("stepSize", "0.001"),
+        ("marketMaxQty", "0"),
+        ("minNotional", "5"),
+        ("maxNotional", "0"),
+    ];
+    let last = [
+        price,
+        Report::Heartbeat,
+        Report::Instrument(instrument.into()),
+        Report::DoubtSeen(orders[0], "HTTP 500"),
+    ];
+    about.chain(last).chain(told).collect()
+}
+
+/// One report of each kind about an account.
+fn about_the_account() -> [AccountReport<'static>; 10] {
+    let external = |venue_order_id, side, price| {
+        AccountReport::External(RawExternal {
+            symbol: "BTCUSDT",
+            venue_order_id,
+            client_id: "web_1",
+            side,
+            ord_type: "LIMIT_MAKER",
+            time_in_force: "GTC",
+            qty: "2",
+            cum_qty: "0.5",
+            price,
+            stop_price: None,
+        })
+    };
+    let run = RawRun {
+        trigger: "start",
+        started_ns: 5,
+        duration_ms: 7,
+        complete: false,
+        error: Some("HTTP 500"),
+        counts: [("orders", 3), ("trades", 9)].into(),
+    };
+    let (symbol, class) = ("BTCUSDT", DriftClass::MissingFill);
+    [
+        external("77", Side::Buy, Some("49")),
+        external("78", Side::Sell, None),
+        AccountReport::Balance {
+            asset: "USDT",
+            total: "12.5",
+        },
+        AccountReport::Drift {
+            symbol,
+            class,
+            detail: "0.5 more",
+        },
+        AccountReport::DriftExplained { symbol, class },
+        AccountReport::Confirmed {
+            symbol,
+            trade_id: 1_002,
+        },
+        AccountReport::Reconciled(run),
+        AccountReport::Budget {
+            orders_left: 3,
+            retry_after_ms: 9_000,
+        },
+        AccountReport::Ready {
+            ready: false,
+            reason: "RATE_LIMITED",
+            retry_after_ms: 500,
+        },
+        AccountReport::Drift {
+            symbol: "",
+            class: DriftClass::Balance,
+            detail: "transfers",
+        },
+    ]
 }

@@ -133,6 +133,29 @@ class Gateway:
         """Applies one frame of reports and prices; ids of the orders that changed. Stale sessions change nothing."""
     def session_of(self, venue: str) -> int | None:
         """The attached session."""
+    # --- LIVE: what the exchange takes, orders in doubt, differences
+    def live_accounts(self) -> list[tuple[str, bool, str, int]]:
+        """What the LIVE venue told in this session: (account, ready, reason, retry after so many ms)."""
+    def set_resume_manual(self, manual: bool) -> None:
+        """After a crash LIVE waits for `resume`."""
+    def resume(self, by: str, reason: str) -> int | Refusal:
+        """Journals RESUMED: LIVE goes on after a crash. 0 when nothing waited for it."""
+    def set_doubt_reduces(self, reduces: bool) -> None:
+        """Whether a LIVE order in doubt leaves only reducing orders of its account in its symbol; so from the start."""
+    def doubts(self) -> bytes:
+        """JSON list of the orders in doubt: id account mode symbol side quantity filledQuantity clientIdAtVenue
+        venueOrderId sentAtNs sinceNs ageMs alarm (five minutes or more) cancelWanted lastLook lastLookAtNs."""
+    def client_doubts(self, authorization: str | None, peer: str | None = None) -> Answer | Refusal:
+        """The caller's own orders in doubt."""
+    def drifts(self) -> bytes:
+        """JSON list of the differences that are not explained yet: account mode symbol (null: everywhere) class detail
+        seq foundAtNs."""
+    def requery_doubt(self, order: int, by: str) -> int | Refusal:
+        """Journals DOUBT_REQUERY: the venue looks for the order once more."""
+    def attach_venue_id(self, order: int, venue_order_id: str, by: str, reason: str) -> int | Refusal:
+        """Journals VENUE_ID_ATTACHED: the venue looks for the order by this id."""
+    def request_absent(self, order: int, by: str, reason: str) -> Changed | Refusal:
+        """Asks a second person to declare an order in doubt absent; `approve` ends it."""
     # --- time
     def tick(self) -> list[int]:
         """Every 50 ms: unsent orders past their age, wall-clock steps, expired request keys; ids that changed."""
@@ -236,7 +259,7 @@ class Gateway:
     def limits(self, within: str | None = None) -> bytes:
         """JSON: version and limits (scope target symbol kind value unit), with `within` those that bind it."""
     def change_requests(self, within: str | None = None) -> bytes:
-        """JSON list of the changes that wait: id limit override by reason expiresAtNs."""
+        """JSON list of the changes that wait: id limit override absent by reason expiresAtNs."""
     def strategies(self, within: str | None = None) -> bytes:
         """JSON list: id account status by source reason createdAtNs changedAtNs."""
     def trading_rules(self) -> bytes:
@@ -253,12 +276,12 @@ class Gateway:
     def state_hash(self) -> str: ...
     def status(self) -> dict[str, int | str | bool | None]:
         """For health and metrics: lastSeq durableSeq epoch backlogBytes openOrders unsentOrders unansweredOrders
-        inDoubtOrders killLevel killReason (of the global kill) killsActive killReadingAgeMs paperSession
+        inDoubtOrders inDoubtOldestMs driftsOpen resumeNeeded waitsForResume liveSession killLevel killReason (of the global kill) killsActive killReadingAgeMs paperSession
         illegalEvents parked alarms requestKeys journalFreeBytes journalSpace (ok, soft, hard)."""
     def metrics(self) -> bytes:
         """Prometheus text of the hot counters."""
     def close(self) -> None:
-        """Flushes what is pending and ends the journal thread."""
+        """Journals CLEAN_STOP, flushes what is pending and ends the journal thread."""
 
 # --- the journal's tools (ordergate journal): JSON as bytes; verify and dump change nothing
 def journal_verify(
@@ -353,8 +376,26 @@ class Follower:
         """Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items."""
     def poll_work(self, venue: str, session: int, max_records: int) -> list[tuple[object, ...]]:
         """("SUBMIT", order_id, started_ns, account, symbol, side, type, timeInForce, quantity, filled, price | None,
-        client_order_id_at_venue, strategy | None, flattens) and ("CANCEL", order_id, requested_ns,
-        client_order_id_at_venue)."""
+        client_order_id_at_venue, strategy | None, flattens), ("CANCEL", order_id, requested_ns,
+        client_order_id_at_venue: of an external order the foreign one, perhaps empty), ("QUERY", order_id, asked_ns):
+        somebody asks to look for an order in doubt again (its venueOrderId may be new), and ("EXTERNAL", order_id,
+        account, symbol, venue_order_id): the id of an order that an EXTERNAL report has shown; FILL reports name it."""
+    def order(self, order: int) -> bytes | None:
+        """JSON facts of an order in memory: id account mode symbol side type timeInForce quantity price stopPrice
+        quoteQuantity status filled cumQuote venueOrderId clientIdAtVenue submittedNs session inDoubt doubtSinceNs
+        cancelPending cancelWanted replace ({quantity, price}) external tradeIds open acked receivedNs updatedNs."""
+    def live_orders(self, venue: str) -> list[int]:
+        """Open orders that may be at the venue, external ones included: those never handed over are not."""
+    def doubts(self, venue: str) -> list[int]:
+        """Its orders in doubt, oldest first."""
+    def order_by_venue_id(self, venue: str, account: str, symbol: str, venue_order_id: str) -> int | None:
+        """The LIVE order in memory that the venue knows by this id. An order leaves memory an hour after its end."""
+    def confirmed_trade(self, venue: str, account: str, symbol: str) -> int:
+        """The venue's number of the newest trade up to which all are booked; 0 before the first."""
+    def balance(self, account: str, mode: str, asset: str) -> str:
+        """All that an account has of an asset."""
+    def drifts(self, venue: str) -> list[tuple[str, str, str, str]]:
+        """Differences that are not explained yet: (account, symbol or empty, class, detail)."""
     def instruments(self) -> bytes:
         """JSON list, as of the folded state."""
     # tests and tools

@@ -115,6 +115,10 @@ def test_a_filter_that_changes(exchange: Running) -> None:
     assert exchange.place("f1", price="50000.1").status == 200
     exchange.tell("/symbol", {"symbol": "BTCUSDT", "filters": {"PRICE_FILTER": {"tickSize": "0.01"}}})
     assert exchange.place("f2", price="50000.01").status == 200
+    exchange.tell("/symbol", {"symbol": "BTCUSDT", "filters": {"MAX_NUM_ORDERS": {"maxNumOrders": 1}}})
+    assert exchange.place("f3").body["msg"] == "Filter failure: MAX_NUM_ORDERS"
+    exchange.tell("/symbol", {"symbol": "BTCUSDT", "filters": {"MAX_NUM_ORDERS": None}})
+    assert exchange.place("f3").status == 200
 
 
 def test_delisting_ends_what_is_open() -> None:
@@ -176,6 +180,7 @@ def test_what_is_asked_wrongly(exchange: Running) -> None:
     assert exchange.place("i1", colour="red").code == -1104
     assert exchange.place("i1", quantity=None).code == -1102
     assert exchange.place("i1", timeInForce="GTD").code == -1115
+    assert exchange.place("i1", icebergQty="0.001").body["msg"] == "Iceberg orders are not supported for this symbol."
     assert exchange.place("i1", stopPrice="1").code == -1106
     assert exchange.place("i1", type="ICEBERG").code == -1116
     assert exchange.place("i1", side="HOLD").code == -1117

@@ -296,6 +296,23 @@ def test_fees_in_bnb_and_without_enough_of_it() -> None:
     assert order["fills"][0]["commissionAsset"] == "BTC"
 
 
+@pytest.mark.parametrize(("fees_in", "taker", "maker"), [
+    ("received", ("0.00100000", "BTC"), ("30.00500000", "USDT")),
+    ("quote", ("60.01000000", "USDT"), ("30.00500000", "USDT")),
+    ("base", ("0.00100000", "BTC"), ("0.00050000", "BTC")),
+])  # fmt: skip
+def test_fees_of_makers_and_takers(fees_in: str, taker: tuple[str, str], maker: tuple[str, str]) -> None:
+    desk = Desk()
+    desk.do("set_account", account="alpha", maker="0.0005", taker="0.002", fees_in=fees_in)
+    desk.do("set_account", account="beta", maker="0.0005", taker="0.001", fees_in=fees_in)
+    desk.place("SELL", "LIMIT", account="beta", price="60010", quantity="1")
+    order = desk.place("BUY", "LIMIT", price="60010", quantity="0.5")  # the house's order came before
+    assert [(fill["commission"], fill["commissionAsset"]) for fill in order["fills"]] == [taker]
+    desk.do("quote", symbol="BTCUSDT", bids=[], asks=[])
+    desk.place("BUY", "LIMIT", price="60010", quantity="1")
+    assert desk.reports("n", "N", "m", account="beta") == [(*maker, True)]
+
+
 def test_an_order_fills_at_its_own_time_and_price() -> None:
     desk = Desk()
     early = desk.place("SELL", "LIMIT", price="60005", quantity="0.1")

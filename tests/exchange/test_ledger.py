@@ -1,12 +1,17 @@
 """The exchange's ledger is what it is: a killed exchange comes back the same, to the last digit."""
 
+import asyncio
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from ordergate.exchange.config import DEFAULT
-from ordergate.exchange.ledger import LedgerError, opened
+from ordergate.exchange.ledger import LedgerError, opened, replayed
+from ordergate.exchange.publish import Subscriber
+from ordergate.exchange.server import opened as server_over
 from tests.exchange.running import BETA, Running
 
 
@@ -58,10 +63,41 @@ def test_a_torn_last_line_is_cut_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"n":3,"t":1')
+    seen = replayed(tmp_path).account_orders
+    assert path.stat().st_size > len(whole)
     ex, ledger = opened(tmp_path, DEFAULT)
     ledger.close()
+    assert ex.account_orders == seen
     assert ledger.sequence == 2 and path.read_bytes() == whole
     assert [order.client_id for order in ex.account_orders["alpha", "BTCUSDT"].values()] == ["a1", "a2"]
+
+
+def test_nothing_is_answered_or_told_before_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        server = server_over(DEFAULT, tmp_path)
+        queue: Subscriber = asyncio.Queue(10)
+        server.hub.subscribe("alpha", queue)
+        flushing, allowed = threading.Event(), threading.Event()
+
+        def slow(_: int) -> None:
+            flushing.set()
+            assert allowed.wait(20)
+
+        monkeypatch.setattr(os, "fdatasync", slow)
+        moves = [{"account": "alpha", "asset": "USDT", "amount": amount} for amount in ("1", "2", "3")]
+        asked = [asyncio.create_task(server.execute("transfer", move)) for move in moves]
+        assert await asyncio.to_thread(flushing.wait, 20)
+        assert not any(one.done() for one in asked) and queue.empty()
+        assert len((tmp_path / "ledger.jsonl").read_text().splitlines()) == 4  # written, so a kill loses none of them
+        allowed.set()
+        assert [place for _, place in await asyncio.gather(*asked)] == [1, 2, 3]
+        told = [queue.get_nowait() for _ in range(queue.qsize())]
+        assert [one.body["d"] for one in told if one and one.kind == "balanceUpdate"] == [
+            "1.00000000", "2.00000000", "3.00000000",
+        ]  # fmt: skip
+        server.ledger.close()
+
+    asyncio.run(check())
 
 
 def test_a_changed_line_and_other_settings_are_refused(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_quotes_and_trades_come_with_the_exchange_s_own_digits() -> None:
             trade = await heard.until("trade", "ETHUSDT")
             assert (trade.price, trade.size) == (units("3000.01"), units("0.4321"))
             assert trade.ts_ns > 1_600_000_000 * 10**9
+            connections = await (await local.http.get(f"{local.control}/ws")).json()
+            assert sorted(one["url"] for one in connections) == ["/ws/0", "/ws/1"]
 
     run(scenario)
 

@@ -233,3 +233,28 @@ def test_a_control_request_must_be_one_that_there_is() -> None:
                     assert answer.status == 400 and words in (await answer.json())["error"]
 
     run(scenario)
+
+
+def test_what_was_asked_is_done_though_the_client_is_gone() -> None:
+    async def scenario() -> None:
+        async with exchange() as local, wire(local) as listening:
+            await subscribed(listening)
+            await local.rule("pre_engine", "delay", match={"method": "order.place"}, ms=100)
+            async with wire(local) as gone:
+                params = signed({**LIMIT, "newClientOrderId": "og1-3"})
+                await gone.socket.send_json({"id": 1, "method": "order.place", "params": params})
+                while local.server.faults.rules:
+                    await asyncio.sleep(0.001)
+                await local.act("ws", do="reset")
+                assert await gone.ended() == 1006
+            async with wire(local) as api:
+                while True:
+                    found = await api.ask("order.status", signed({"symbol": "BTCUSDT", "origClientOrderId": "og1-3"}))
+                    if found["status"] == 200:
+                        break
+                    await asyncio.sleep(0.01)
+            rows = (await (await local.http.get(f"{local.control}/ledger?clientOrderId=og1-3")).json())["requests"]
+            assert [row["method"] for row in rows][-1] == "order.status"
+            assert "order.place" in [row["method"] for row in rows], "and it is in the log"
+
+    run(scenario)

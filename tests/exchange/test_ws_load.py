@@ -53,11 +53,14 @@ async def load(exchange: Running) -> list[list[dict[str, Any]]]:
                 answered += 1
                 room.release()
 
-        reading = asyncio.create_task(answers())
-        for number in range(ORDERS):
-            await room.acquire()
-            await placing.send_json({"id": number, "method": "order.place", "params": params(number)})
-        await reading
+        async def orders() -> None:
+            for number in range(ORDERS):
+                await room.acquire()
+                await placing.send_json({"id": number, "method": "order.place", "params": params(number)})
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answers())
+            group.create_task(orders())
         async with http.post(
             f"{exchange.control}/deposit", json={"account": "alpha", "asset": "USDT", "amount": "7"}
         ) as done:
@@ -67,7 +70,7 @@ async def load(exchange: Running) -> list[list[dict[str, Any]]]:
 
 def test_no_subscriber_misses_an_event(tmp_path: Path) -> None:
     config = tmp_path / "exchange.json"
-    config.write_text(json.dumps({"limits": {"weight": 10**6, "orders10S": 10**6, "orders1D": 10**6}}))
+    config.write_text(json.dumps({"limits": {"weight": 10**6, "ordersTenSeconds": 10**6, "ordersDay": 10**6}}))
     with Running(ledger=tmp_path / "ledger", config=config) as exchange:
         for _ in range(2):
             exchange.tell("/book", {"symbol": "BTCUSDT", "bids": [["59000", "9"]], "asks": [["60001", "9"]]})

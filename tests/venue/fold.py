@@ -41,6 +41,7 @@ class Fold:
     balances: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
     ready: dict[str, tuple[bool, str, int]] = field(default_factory=dict)
+    prices: dict[str, list[str]] = field(default_factory=dict)
     odd: list[Any] = field(default_factory=list)
     """Reports that contradict what was booked."""
     base_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
@@ -68,7 +69,17 @@ class Fold:
 
     def instruments(self) -> bytes:
         return msgspec.json.encode(
-            [{"symbol": symbol, "base": base, "quote": quote} for symbol, (base, quote) in SYMBOLS.items()]
+            [
+                {
+                    "symbol": symbol,
+                    "base": base,
+                    "quote": quote,
+                    "tickSize": "0.01",
+                    "stepSize": "0.00001",
+                    "minNotional": "5",
+                }
+                for symbol, (base, quote) in SYMBOLS.items()
+            ]
         )
 
     def order(self, order_id: int) -> bytes | None:
@@ -125,6 +136,9 @@ class Fold:
     # --- what the gateway does with a report
     def apply(self, report: list[Any]) -> None:
         if report[0] == "HEARTBEAT":
+            return
+        if report[0] == "PRICE":
+            self.prices[report[1]] = report[2:5]
             return
         self.seq += 1
         self.reports.append(report)

@@ -132,6 +132,37 @@ def test_a_filter_that_changes_is_reported() -> None:
     play(scenario)
 
 
+def test_a_symbol_that_the_exchange_does_not_list_stops_no_other() -> None:
+    async def scenario(stage: Stage) -> None:
+        order = stage.place(price="40000")
+        await stage.status(order, "NEW")
+        told = [report[1]["symbol"] for report in stage.fold.reports if report[0] == "INSTRUMENT"]
+        assert sorted(told) == ["BTCUSDT", "ETHUSDT"]
+
+    play(scenario, symbols=("BTCUSDT", "MISTYPED", "ETHUSDT"))
+
+
+def test_a_symbol_that_is_delisted_is_told_and_stops_no_other() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act("delist", symbol="ETHUSDT")
+        stage.place(quantity="0.000001")  # refused, which hints at a change
+
+        def told() -> list[str]:
+            fields = [report[1] for report in stage.fold.reports if report[0] == "INSTRUMENT"]
+            return [one["status"] for one in fields if one["symbol"] == "ETHUSDT"]
+
+        await stage.until(lambda: told()[-1:] in (["BREAK"], ["NOT_LISTED"]), "told")
+        runs = len([report for report in stage.fold.reports if report[0] == "RECONCILED"])
+
+        def whole() -> bool:
+            later = [report[2] for report in stage.fold.reports if report[0] == "RECONCILED"][runs:]
+            return any(one["complete"] for one in later)
+
+        await stage.until(whole, "reconciled")
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("change", [{"status": "HALT"}, {"status": "BREAK"}])
 def test_a_symbol_that_does_not_trade(change: dict[str, Any]) -> None:
     async def scenario(stage: Stage) -> None:

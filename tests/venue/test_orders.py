@@ -53,6 +53,20 @@ def test_every_type_lives_its_life() -> None:
     play(scenario)
 
 
+def test_the_gateway_is_told_prices() -> None:
+    """Its checks need fresh ones; after a lost stream there are none until the next quote."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.until(lambda: "BTCUSDT" in stage.fold.prices, "a price")
+        bid, ask, _ = (Decimal(price) for price in stage.fold.prices["BTCUSDT"])
+        assert Decimal(59_000) < bid < ask < Decimal(61_000)
+        await stage.act("ws", do="close", path="stream")
+        stage.fold.prices.clear()
+        await stage.until(lambda: "BTCUSDT" in stage.fold.prices, "a price again")
+
+    play(scenario)
+
+
 def test_a_partly_filled_order_ends_with_what_it_has() -> None:
     """Row 68: canceled, expired by the exchange, ended in a match with ourselves."""
 

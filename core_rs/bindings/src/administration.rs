@@ -2,8 +2,8 @@
 
 use crate::gateway::Gateway;
 use ordergate_core::engine::NewKey;
-use ordergate_core::number::{Amount, NumberError, Price, Qty, Rate};
-use ordergate_core::record::{InstrumentSet, MarketFilters};
+use ordergate_core::instrument_fields::instrument_of;
+use ordergate_core::number::{Amount, NumberError};
 use ordergate_core::refusal::Refusal;
 use ordergate_core::terms::{KeyId, KillScope, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
@@ -18,41 +18,6 @@ fn refused(refusal: Refusal) -> PyErr {
 
 fn number<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>) -> PyResult<T> {
     parse(text).map_err(|error| Gateway::misuse(format!("{name}: {text}: {error}")))
-}
-
-/// Fields of an instrument, by the names of the exchange's filters.
-struct Fields(BTreeMap<String, String>);
-
-impl Fields {
-    fn text(&mut self, name: &str) -> PyResult<String> {
-        self.0
-            .remove(name)
-            .ok_or_else(|| Gateway::misuse(format!("{name} is missing")))
-    }
-
-    fn number<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>) -> PyResult<T> {
-        let text = self.text(name)?;
-        number(name, &text, parse)
-    }
-
-    /// A filter that many instruments lack: absent is off.
-    fn filter<T: Default>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>) -> PyResult<T> {
-        let text = self.0.remove(name);
-        text.map_or_else(|| Ok(T::default()), |text| number(name, &text, parse))
-    }
-
-    fn count(&mut self, name: &str) -> PyResult<u32> {
-        let text = self.0.remove(name).unwrap_or_else(|| "0".to_owned());
-        text.parse()
-            .map_err(|_| Gateway::misuse(format!("{name}: {text}: must be a whole number")))
-    }
-
-    fn end(self) -> PyResult<()> {
-        match self.0.into_keys().next() {
-            Some(name) => Err(Gateway::misuse(format!("{name} is not a field of an instrument"))),
-            None => Ok(()),
-        }
-    }
 }
 
 #[pymethods]
@@ -115,36 +80,8 @@ impl Gateway {
 
     /// Journals a new or changed instrument; 0 when nothing changed.
     fn set_instrument(&mut self, fields: BTreeMap<String, String>) -> PyResult<Seq> {
-        let mut fields = Fields(fields);
-        let set = InstrumentSet {
-            instrument: 0, // the engine fills it in
-            symbol: fields.text("symbol")?,
-            base: fields.text("base")?,
-            quote: fields.text("quote")?,
-            status: fields.text("status")?,
-            min_price: fields.number("minPrice", Price::parse_or_zero)?,
-            max_price: fields.number("maxPrice", Price::parse_or_zero)?,
-            tick: fields.number("tickSize", Price::parse)?,
-            min_qty: fields.number("minQty", Qty::parse_or_zero)?,
-            max_qty: fields.number("maxQty", Qty::parse_or_zero)?,
-            step: fields.number("stepSize", Qty::parse)?,
-            market_max_qty: fields.number("marketMaxQty", Qty::parse_or_zero)?,
-            min_notional: fields.number("minNotional", Amount::parse_or_zero)?,
-            max_notional: fields.number("maxNotional", Amount::parse_or_zero)?,
-            market: MarketFilters {
-                bid_up: fields.filter("bidMultiplierUp", Rate::parse_or_zero)?,
-                bid_down: fields.filter("bidMultiplierDown", Rate::parse_or_zero)?,
-                ask_up: fields.filter("askMultiplierUp", Rate::parse_or_zero)?,
-                ask_down: fields.filter("askMultiplierDown", Rate::parse_or_zero)?,
-                range_up: fields.filter("priceRangeUp", Rate::parse_or_zero)?,
-                range_down: fields.filter("priceRangeDown", Rate::parse_or_zero)?,
-                max_orders: fields.count("maxNumOrders")?,
-                max_position: fields.filter("maxPosition", Amount::parse_or_zero)?,
-                max_base: fields.filter("maxAssetBase", Amount::parse_or_zero)?,
-                max_quote: fields.filter("maxAssetQuote", Amount::parse_or_zero)?,
-            },
-        };
-        fields.end()?;
+        let texts = fields.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let set = instrument_of(texts.collect()).map_err(Self::misuse)?;
         let seq = self
             .command(|engine, now| engine.set_instrument(set, now))?
             .map_err(refused)?;
@@ -221,6 +158,10 @@ impl Gateway {
         )?;
         dict.set_item("paperSession", self.engine.attached(Mode::Paper))?;
         dict.set_item("liveSession", self.engine.attached(Mode::Live))?;
+        dict.set_item("inDoubtOldestMs", self.oldest_doubt_ms())?;
+        dict.set_item("driftsOpen", state.drifts().count())?;
+        dict.set_item("resumeNeeded", state.resume_needed())?;
+        dict.set_item("waitsForResume", self.engine.waits_for_resume())?;
         dict.set_item("acceptedOrders", counters.accepted)?;
         dict.set_item("deniedOrders", counters.denied)?;
         dict.set_item("fills", counters.fills)?;
@@ -316,6 +257,26 @@ impl Gateway {
             "gauge",
             "Orders whose outcome is unknown.",
             state.in_doubt_count() as u64,
+        );
+        let oldest = self.oldest_doubt_ms().unwrap_or_default();
+        put(
+            "in_doubt_oldest_seconds",
+            "gauge",
+            "How long the oldest order has been in doubt.",
+            (oldest / 1_000).unsigned_abs(),
+        );
+        put(
+            "drifts_open",
+            "gauge",
+            "Differences from the exchange that are not explained yet.",
+            state.drifts().count() as u64,
+        );
+        let ready = self.engine.live_accounts().filter(|(_, told)| told.ready);
+        put(
+            "live_accounts_ready",
+            "gauge",
+            "Accounts whose orders the exchange takes.",
+            ready.count() as u64,
         );
         put(
             "request_keys",

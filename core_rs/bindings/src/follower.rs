@@ -1,12 +1,12 @@
 //! A follower: the gateway's own fold over what is committed, for the worker and the venues.
 
 use crate::errors::{FollowerStopped, stopped};
-use crate::filters;
 use crate::rows::{Batch, Folded};
 use crate::start::newest_state;
 use crate::table::{EventHash, Rows};
+use crate::venue_facts::external_item;
 use ordergate_core::account::Account;
-use ordergate_core::record::{FOLD_VERSION, Record};
+use ordergate_core::record::{DoubtRequery, FOLD_VERSION, Record, VenueIdAttached};
 use ordergate_core::render::order_json;
 use ordergate_core::snapshot;
 use ordergate_core::state::State;
@@ -37,6 +37,10 @@ pub struct Follower {
 enum Work {
     Submit(OrderId),
     Cancel(OrderId, Nanos),
+    /// Somebody asks to look for an order in doubt again.
+    Query(OrderId, Nanos),
+    /// An order that the venue has shown has its id now.
+    External(OrderId),
 }
 
 impl Follower {
@@ -88,11 +92,13 @@ impl Follower {
         let (id, cancel_at) = match work {
             Work::Submit(id) => (*id, None),
             Work::Cancel(id, at) => (*id, Some(*at)),
+            Work::Query(id, at) => return ("QUERY", *id, *at).into_pyobject(py).map(Some),
+            Work::External(id) => return external_item(py, &self.state, *id),
         };
         let Some(order) = self.state.order(id) else {
             return Ok(None);
         };
-        let venue_id = format!("og{}-{id}", self.state.install());
+        let venue_id = self.state.client_id_at_venue(order);
         if let Some(at) = cancel_at {
             return ("CANCEL", id, at, venue_id).into_pyobject(py).map(Some);
         }
@@ -339,6 +345,15 @@ impl Follower {
             Record::CancelRequested(body) if Self::may_cancel(folded.state, body.order, session) => {
                 works.push(Work::Cancel(body.order, folded.ts));
             }
+            Record::ExternalOrder(_) if Self::may_cancel(folded.state, folded.seq, session) => {
+                works.push(Work::External(folded.seq));
+            }
+            Record::DoubtRequery(DoubtRequery { order, .. })
+            | Record::VenueIdAttached(VenueIdAttached { order, .. })
+                if Self::may_cancel(folded.state, *order, session) =>
+            {
+                works.push(Work::Query(*order, folded.ts));
+            }
             Record::SessionOpened(body) if body.venue == venue && folded.seq > session => newer = Some(folded.seq),
             _ => {}
         })?;
@@ -348,12 +363,6 @@ impl Follower {
             ))),
             None => self.items(py, &works),
         }
-    }
-
-    /// JSON list of the instruments as of the folded state.
-    fn instruments(&self) -> Vec<u8> {
-        let list: serde_json::Value = self.state.instruments().map(filters::instrument_json).collect();
-        list.to_string().into_bytes()
     }
 
     /// JSON list of every order in memory, oldest first.

@@ -215,8 +215,11 @@ impl Gateway {
         format!("{:032x}", self.engine.state().digest())
     }
 
-    /// Flushes what is pending and ends the journal thread.
+    /// Journals CLEAN_STOP, flushes what is pending and ends the journal thread.
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {
+        if !self.poisoned && self.journal.failure().is_none() {
+            self.command(|engine, now| engine.stop(now))?;
+        }
         let last = self.engine.state().last_seq();
         let journal = &self.journal;
         py.detach(|| journal.wait_durable(last, CLOSE_WAIT).and_then(|_| journal.close()))

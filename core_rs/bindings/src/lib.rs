@@ -2,6 +2,7 @@
 
 mod administration;
 mod archive;
+mod doubts;
 mod errors;
 mod explaining;
 mod filters;
@@ -18,6 +19,8 @@ mod rule_rows;
 mod rules;
 mod start;
 mod table;
+mod venue_facts;
+mod venue_rows;
 mod venues;
 
 use ordergate_core::terms;

@@ -82,7 +82,7 @@ impl Batch {
             Record::KillOn(_) | Record::KillOff(_) | Record::Illegal(_) | Record::Parked(_) => {
                 self.alarm_or_kill(seq, ts, record);
             }
-            _ if self.rule(state, seq, ts, record) => {}
+            _ if self.rule(state, seq, ts, record) || self.venue(state, seq, ts, record) => {}
             _ => self.administration(state, seq, ts, record),
         }
     }
@@ -318,6 +318,7 @@ impl Batch {
             order.updated_at.into(),
             order.last_seq.into(),
             facts.as_deref().into(),
+            order.is_external().into(),
         ]);
     }
 

@@ -153,6 +153,7 @@ fn change_text(state: &State, change: &Change) -> String {
             json!({"override": {"account": account(state, change.account), "symbol": symbol, "kinds": kinds,
                 "validForMs": change.valid_for_ns / 1_000_000}})
         }
+        Change::Absent(change) => json!({"absent": {"order": change.order.to_string()}}),
     };
     told.to_string()
 }

@@ -15,11 +15,11 @@ use pyo3::prelude::*;
 use serde_json::{Value, json};
 
 /// What became of a change: a word and its record.
-type Told = Either<(&'static str, Seq), PyRefusal>;
+pub(crate) type Told = Either<(&'static str, Seq), PyRefusal>;
 /// A record's sequence (0: it was so already), or a refusal.
-type Recorded = Either<Seq, PyRefusal>;
+pub(crate) type Recorded = Either<Seq, PyRefusal>;
 
-fn told(changed: Result<Changed, Refusal>) -> Told {
+pub(crate) fn told(changed: Result<Changed, Refusal>) -> Told {
     match changed {
         Ok(Changed::InForce(seq)) => Either::Answer(("IN_FORCE", seq)),
         Ok(Changed::Waits(seq)) => Either::Answer(("WAITING", seq)),
@@ -28,7 +28,7 @@ fn told(changed: Result<Changed, Refusal>) -> Told {
     }
 }
 
-fn recorded(done: Result<Option<Seq>, Refusal>) -> Recorded {
+pub(crate) fn recorded(done: Result<Option<Seq>, Refusal>) -> Recorded {
     match done {
         Ok(seq) => Either::Answer(seq.unwrap_or(0)),
         Err(refused) => Either::Refusal(refused.into()),
@@ -313,20 +313,21 @@ impl Gateway {
                 if within.is_some() && (account.is_none() || account != own) {
                     return None;
                 }
-                let (limit, excuse) = match &asked.change {
-                    Change::Limit(change) => (limit_json(state, &change.scope, change.kind, change.value), Value::Null),
+                let (mut limit, mut excuse, mut absent) = (Value::Null, Value::Null, Value::Null);
+                match &asked.change {
+                    Change::Limit(change) => limit = limit_json(state, &change.scope, change.kind, change.value),
                     Change::Override(change) => {
                         let kinds: Vec<_> = change.kinds.iter().map(|kind| kind.as_str()).collect();
                         let symbol = change.instrument.map(|id| symbol_of(state, id));
-                        (
-                            Value::Null,
-                            json!({"account": account_name(state, Some(change.account)), "symbol": symbol,
-                            "kinds": kinds, "validForMs": change.valid_for_ns / 1_000_000}),
-                        )
+                        excuse = json!({"account": account_name(state, Some(change.account)), "symbol": symbol,
+                            "kinds": kinds, "validForMs": change.valid_for_ns / 1_000_000});
                     }
-                };
+                    Change::Absent(change) => {
+                        absent = json!({"account": account_name(state, account), "order": change.order.to_string()});
+                    }
+                }
                 Some(
-                    json!({"id": id.to_string(), "limit": limit, "override": excuse, "by": asked.by,
+                    json!({"id": id.to_string(), "limit": limit, "override": excuse, "absent": absent, "by": asked.by,
                     "reason": asked.reason, "expiresAtNs": asked.expires_at}),
                 )
             })

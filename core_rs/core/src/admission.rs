@@ -212,10 +212,7 @@ impl Engine {
             let detail = "The disk is nearly full: what is left is for the orders that were taken.";
             return Err(Refusal::new(refusal::JOURNAL_FULL, detail).retry_after_ms(10_000));
         }
-        if order.mode == Mode::Live && self.attached(Mode::Live).is_none() {
-            let detail = "The exchange connection is down.";
-            return Err(Refusal::new(refusal::VENUE_UNAVAILABLE, detail).retry_after_ms(1_000));
-        }
+        self.check_venue(order.mode, account)?;
         if self.state.unsent_count() >= MAX_UNSENT {
             let detail = format!("{MAX_UNSENT} orders wait to be sent.");
             return Err(Refusal::new(refusal::OVERLOADED, detail).retry_after_ms(1_000));

@@ -82,7 +82,7 @@ impl Engine {
         let Some(asked) = asked else {
             return Ok(Err(waits_not(request)));
         };
-        let seq = match asked.change {
+        let seq = match asked.change.clone() {
             Change::Limit(change) => self.change_limit(change, &asked.by, Some(by), &asked.reason, now)?,
             Change::Override(change) => {
                 let granted = OverrideGranted {
@@ -97,6 +97,7 @@ impl Engine {
                 };
                 self.commit(Record::OverrideGranted(granted), now)?
             }
+            Change::Absent(change) => self.declare_absent(change.order, &asked, by, now)?,
         };
         self.close_request(request, ChangeOutcome::Approved, by, now)?;
         Ok(Ok(seq))
@@ -162,6 +163,7 @@ impl Engine {
         match &asked.ok_or_else(|| waits_not(request))?.change {
             Change::Limit(change) => Ok(self.state.account_of_owner(&change.scope.owner)),
             Change::Override(change) => Ok(Some(change.account)),
+            Change::Absent(change) => Ok(self.state.order(change.order).map(|order| order.terms.account)),
         }
     }
 

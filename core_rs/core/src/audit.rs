@@ -4,7 +4,7 @@
 //! new members are only ever appended, and only for new record versions.
 
 use crate::limits::owners;
-use crate::record::{CheckResult, Decision, DecisionInputs, Fill, OrderEvent, Record, Terms};
+use crate::record::{CheckResult, Decision, DecisionInputs, ExternalOrder, Fill, OrderEvent, Record, Terms};
 use crate::render::push_text;
 use crate::risk::Kinds;
 use crate::terms::OrderId;
@@ -148,6 +148,12 @@ fn inputs(out: &mut String, inputs: &DecisionInputs) {
         object.close();
     }
     out.push(']');
+    if let Some(venue) = inputs.venue {
+        object
+            .bare("drift", venue.drift)
+            .bare("inDoubt", venue.in_doubt)
+            .maybe("venueOrdersLeft", venue.orders_left);
+    }
     object.close();
 }
 
@@ -196,6 +202,22 @@ fn fill(object: &mut Object<'_>, fill: &Fill) {
         .bare("venueNs", fill.venue_ns);
 }
 
+fn external(object: &mut Object<'_>, order: &ExternalOrder, symbol: &str) {
+    object
+        .text("mode", order.mode)
+        .text("symbol", symbol)
+        .text("side", order.side)
+        .text("type", order.ord_type)
+        .text("timeInForce", order.time_in_force)
+        .text("quantity", order.qty)
+        .text("filledBefore", order.cum_qty)
+        .maybe("price", order.price)
+        .maybe("stopPrice", order.stop_price)
+        .text("venueOrderId", &order.venue_order_id)
+        .maybe("clientOrderId", order.client_order_id.as_deref())
+        .text("hold", order.hold);
+}
+
 fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
@@ -211,7 +233,9 @@ fn event(object: &mut Object<'_>, event: &OrderEvent) {
 #[must_use]
 pub fn order_of(seq: u64, record: &Record) -> Option<OrderId> {
     match record {
-        Record::OrderAccepted(_) | Record::OrderDenied(_) => Some(seq),
+        Record::OrderAccepted(_) | Record::OrderDenied(_) | Record::ExternalOrder(_) => Some(seq),
+        Record::DoubtRequery(body) => Some(body.order),
+        Record::VenueIdAttached(body) => Some(body.order),
         Record::SubmitStarted(body) => Some(body.order),
         Record::Fill(body) => Some(body.order),
         Record::ReplaceRequested(body) | Record::Replaced(body) => Some(body.order),
@@ -268,6 +292,18 @@ pub fn payload(out: &mut String, record: &Record, symbol: &str) {
                 .maybe("venueOrderId", body.venue_order_id.as_deref())
                 .bare("working", body.working)
                 .text("filledQuantity", body.cum_qty);
+        }
+        Record::ExternalOrder(body) => {
+            external(&mut object, body, symbol);
+        }
+        Record::DoubtRequery(body) => {
+            object.text("by", &body.by);
+        }
+        Record::VenueIdAttached(body) => {
+            object
+                .text("venueOrderId", &body.venue_order_id)
+                .text("by", &body.by)
+                .text("reason", &body.reason);
         }
         Record::Illegal(body) => {
             object.text("event", &body.event).text("text", &body.text);

@@ -9,6 +9,7 @@ use crate::flatten::Flattening;
 use crate::heartbeat::Beats;
 use crate::limits::LimitKind;
 use crate::prices::Prices;
+use crate::readiness::Live;
 use crate::record::{Epoch, FOLD_VERSION, Record, StateHash};
 use crate::refusal::{self, Refusal};
 use crate::risk::{self, JournalHealth};
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 pub use crate::administration::NewKey;
 pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
 pub use crate::approvals::{NewOverride, OVERRIDE_LONGEST_NS};
+pub use crate::doubts::{DECLARED_ABSENT, DOUBT_ALARM_NS};
 pub use crate::flatten::NotFlat;
 pub use crate::limit_changes::{Changed, LOOSEN_PERCENT, MAX_REQUESTS, REQUEST_KEEP_NS, parse_kinds, parse_limit};
 pub use crate::prices::{Depth, Mark};
@@ -97,6 +99,7 @@ pub struct Engine {
     pub(crate) loosen_percent: u32,
     pub(crate) windows: Windows,
     pub(crate) watch: Watch,
+    pub(crate) live: Live,
 }
 
 impl Engine {
@@ -106,6 +109,7 @@ impl Engine {
         Self {
             windows: Windows::rebuilt(&state),
             watch: Watch::default(),
+            live: Live::new(),
             state,
             prices: Prices::default(),
             order_rates: ScopedRates::default(),

@@ -111,6 +111,7 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
         | Effect::NotSentUnlessAcked
         | Effect::AbsentUnlessAcked => {}
     }
+    order.doubt_since = order.in_doubt.then(|| order.doubt_since.unwrap_or(at));
     Some(())
 }
 

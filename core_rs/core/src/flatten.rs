@@ -208,7 +208,7 @@ impl Engine {
         if !self.kill_reading_is_fresh(now) {
             return Err("kill_switch_stale");
         }
-        if self.attached(mode).is_none() {
+        if self.attached(mode).is_none() || !self.can_send(mode, account.id) {
             return Err("venue_unavailable");
         }
         if !terms.is_trading() {

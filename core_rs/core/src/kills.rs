@@ -30,7 +30,7 @@ impl Order {
     /// Placed by the gateway itself, to flatten.
     #[must_use]
     pub const fn flattens(&self) -> bool {
-        self.terms.key == GATEWAY_KEY
+        self.terms.key == GATEWAY_KEY && !self.is_external()
     }
 }
 
@@ -172,11 +172,12 @@ impl Engine {
         killed.chain(breached).collect()
     }
 
-    /// The next ticks cancel the open orders of a scope that this holds for; those that flatten end by themselves.
+    /// The next ticks cancel the open orders of a scope that this holds for; those that flatten end by themselves, and
+    /// those that others placed are theirs to cancel.
     fn sweep_scope(&mut self, scoped: &Scoped, which: impl Fn(&Order) -> bool) {
         let open = Mode::ALL.iter().flat_map(|mode| self.state.open_orders(*mode));
         let working: Vec<OrderId> = open
-            .filter(|order| scoped.holds(order) && !order.flattens() && which(order))
+            .filter(|order| scoped.holds(order) && !order.flattens() && !order.is_external() && which(order))
             .map(|order| order.id)
             .collect();
         self.sweep.extend(working);

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod account_reports;
 pub mod addresses;
 mod administration;
 mod admission;
@@ -18,15 +19,19 @@ mod booking;
 pub mod days;
 mod decimal;
 pub mod digest;
+mod doubts;
+mod ends;
 pub mod engine;
 mod explaining;
 pub mod exposure;
+mod external;
 mod facts;
 pub mod figures;
 mod fingerprint;
 mod flatten;
 pub mod heartbeat;
 pub mod instrument;
+pub mod instrument_fields;
 mod kills;
 pub mod lifecycle;
 mod limit_changes;
@@ -37,6 +42,8 @@ pub mod order;
 mod orders;
 mod permissions;
 mod prices;
+pub mod readiness;
+pub mod reconciling;
 pub mod record;
 pub mod refusal;
 pub mod render;

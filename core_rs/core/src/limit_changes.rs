@@ -253,6 +253,7 @@ impl Engine {
         match change {
             Change::Limit(change) => self.state.check_limit(change),
             Change::Override(_) => Ok(()),
+            Change::Absent(change) => self.check_absent(*change),
         }
     }
 

@@ -5,46 +5,16 @@ use crate::number::{Amount, Money, Price, Qty};
 use crate::record::{Fill, ReplaceTerms, Terms};
 use crate::risk::Hold;
 use crate::sums::StrategyIndex;
-use crate::terms::{Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, SessionId, Side};
+use crate::terms::{Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, Side};
 use crate::trades::Trades;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+pub use crate::ends::{End, Pending, Submit};
 pub use crate::trades::Sighting;
 
 /// How long an order may wait to be sent when it does not say so itself.
 pub const DEFAULT_VALID_FOR_MS: u32 = 2_000;
-
-/// Which session may send the order, since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Submit {
-    /// The session named by SUBMIT_STARTED.
-    pub session: SessionId,
-    /// Journal time of that record.
-    pub at: Nanos,
-}
-
-/// Why an order no longer works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
-    /// Canceled by us or by the venue.
-    Canceled,
-    /// Refused, with who refused.
-    Rejected(RejectedBy),
-    /// Ended by the venue's own rules (IOC remainder, FOK, time).
-    Expired,
-}
-
-/// What is under way at the venue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pending {
-    /// Nothing.
-    None,
-    /// A cancel; it may come with a replace whose answer is still out.
-    Cancel,
-    /// A replace.
-    Replace,
-}
 
 /// An order. Built only with the [`Hold`] of a passed risk check, or as a denied one that holds nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,8 +68,14 @@ pub struct Order {
     pub(crate) replace: Option<Box<ReplaceTerms>>,
     pub(crate) trades: Trades,
     /// Reference price of the decision: what a MARKET SELL counts at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) reference: Option<Price>,
+    /// Placed by somebody else: what had traded of it before it was seen, of which no fill is known.
+    #[serde(default)]
+    pub external: Option<Amount>,
+    /// Since when it has been in doubt.
+    #[serde(default)]
+    pub doubt_since: Option<Nanos>,
     /// Index of its strategy among the sums.
     #[serde(skip)]
     pub(crate) strategy: Option<StrategyIndex>,
@@ -131,7 +107,7 @@ impl Order {
         }
     }
 
-    fn blank(id: OrderId, at: Nanos, terms: Terms, request: Arc<str>) -> Self {
+    pub(crate) fn blank(id: OrderId, at: Nanos, terms: Terms, request: Arc<str>) -> Self {
         Self {
             id,
             terms,
@@ -159,6 +135,8 @@ impl Order {
             replace: None,
             trades: Trades::default(),
             reference: None,
+            external: None,
+            doubt_since: None,
             strategy: None,
             mark: 0,
         }
@@ -254,7 +232,8 @@ impl Order {
     /// Average price of the fills.
     #[must_use]
     pub fn average_price(&self) -> Option<Amount> {
-        self.cum_money.average(self.cum_qty)
+        let seen = self.cum_qty.checked_sub(self.external.unwrap_or_default())?;
+        self.cum_money.average(seen)
     }
 
     /// When an unsent order has waited long enough.
@@ -359,6 +338,12 @@ impl Order {
             .maybe_text(self.venue_order_id.as_deref())
             .word(self.trades.sum())
             .maybe(self.reference.map(|price| price.0));
+        if let Some(before) = self.external {
+            mix = mix.word(17).wide(before.0);
+        }
+        if let Some(since) = self.doubt_since {
+            mix = mix.word(18).int(since);
+        }
         if let Some(new) = &self.replace {
             mix = mix
                 .int(new.qty.0)

@@ -151,6 +151,7 @@ impl State {
         }
         let (seq, at) = (self.last_seq, self.last_ts);
         let withdrawn = order.is_unsent() && cell.effect == Effect::Cancel;
+        let named = order.venue_order_id.is_none() && change.venue_order_id().is_some();
         let alter = |order: &mut Order| facts::turn(order, change, cell.effect, at);
         let (moved, done) = if let (Effect::Book, Change::Fill(fill)) = (cell.effect, change) {
             self.book_fill(id, fill)?;
@@ -163,6 +164,9 @@ impl State {
         if done.is_none() {
             return Broken::at(seq, format_args!("a sum of order {id} is out of range"));
         }
+        if named {
+            self.index_venue_id(id);
+        }
         if withdrawn || matches!(cell.effect, Effect::AskCancel | Effect::WantCancel) {
             self.count_today(&moved.label, |day| &mut day.cancels);
         }
@@ -170,6 +174,16 @@ impl State {
         Ok(Applied {
             order: Some(id),
             alarm: cell.alarm.then(|| change.name()),
+        })
+    }
+
+    /// Changes facts of an order by something else than an event of its life.
+    pub(crate) fn touch(&mut self, id: OrderId, alter: impl FnOnce(&mut Order)) -> Result<Applied, Broken> {
+        let (moved, ()) = self.change(id, alter)?;
+        self.follow(&moved)?;
+        Ok(Applied {
+            order: Some(id),
+            alarm: None,
         })
     }
 

@@ -7,15 +7,16 @@
 use crate::limits::{LimitKind, LimitScope};
 use crate::number::{Amount, Money, Price, Qty, Rate};
 use crate::order::Order;
-use crate::risk::{Kinds, Totals};
+use crate::risk::{Kinds, Totals, VenueFacts};
 use crate::terms::{
-    AccountId, BreachAction, ChangeOutcome, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId, Seq,
-    SessionId, Side, StrategyStatus, TimeInForce, TradingState,
+    AccountId, BreachAction, ChangeOutcome, DriftClass, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId,
+    Seq, SessionId, Side, StrategyStatus, TimeInForce, TradingState,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Version of the fold: a follower of another version exits, and state hashes compare only within one.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// First record of every start of a gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -232,6 +233,15 @@ pub enum Change {
     Limit(LimitChange),
     /// One order passes in spite of limits.
     Override(OverrideAsked),
+    /// An order in doubt is declared absent at the venue: it ends, and what it holds is free again.
+    Absent(AbsentAsked),
+}
+
+/// An order that somebody wants to declare absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentAsked {
+    /// Which order.
+    pub order: OrderId,
 }
 
 /// A change waits for a second person. Its id is this record's sequence.
@@ -453,6 +463,9 @@ pub struct DecisionInputs {
     pub journal: (u32, u32),
     /// Sums of those whose limits bind the order.
     pub tallies: Vec<TallyInputs>,
+    /// What the LIVE venue had told or left open, where that bound the order.
+    #[serde(default)]
+    pub venue: Option<VenueFacts>,
 }
 
 /// Sums of one owner before the order.
@@ -639,6 +652,141 @@ pub struct LateFillClosed {
 pub struct OrderLeft {
     /// Which order.
     pub order: OrderId,
+}
+
+/// An order that the venue shows and the gateway did not place. Its id is this record's sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExternalOrder {
+    /// Whose.
+    pub account: AccountId,
+    /// What the venue trades.
+    pub mode: Mode,
+    /// What.
+    pub instrument: InstrumentId,
+    /// The venue's id.
+    pub venue_order_id: String,
+    /// The id that whoever placed it gave it.
+    pub client_order_id: Option<String>,
+    /// BUY or SELL.
+    pub side: Side,
+    /// Its type; one that the gateway does not know counts as LIMIT with a price and as MARKET without.
+    pub ord_type: OrdType,
+    /// How long it works.
+    pub time_in_force: TimeInForce,
+    /// Quantity of base.
+    pub qty: Qty,
+    /// What had traded of it and is in the balances already: no FILL of that part follows.
+    pub cum_qty: Qty,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Trigger price.
+    pub stop_price: Option<Price>,
+    /// What it may cost at worst before any trade: quote for BUY, base for SELL.
+    pub hold: Amount,
+    /// Best bid when it was seen: what a SELL without a price counts at.
+    pub reference: Option<Price>,
+}
+
+/// What the venue shows differs from what was booked: the account may only reduce there until it is explained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DriftFound {
+    /// Whose.
+    pub account: AccountId,
+    /// What the venue trades.
+    pub mode: Mode,
+    /// Where; `None` is everywhere.
+    pub instrument: Option<InstrumentId>,
+    /// What kind of difference.
+    pub class: DriftClass,
+    /// What was expected and what was found, in words.
+    pub detail: String,
+}
+
+/// A difference is explained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DriftExplained {
+    /// Whose.
+    pub account: AccountId,
+    /// What the venue trades.
+    pub mode: Mode,
+    /// Where; `None` is everywhere.
+    pub instrument: Option<InstrumentId>,
+    /// What kind of difference.
+    pub class: DriftClass,
+    /// Sequence of its DRIFT_FOUND.
+    pub found: Seq,
+}
+
+/// Every trade of an account in a symbol up to this one is booked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TradesConfirmed {
+    /// Whose.
+    pub account: AccountId,
+    /// What the venue trades.
+    pub mode: Mode,
+    /// Where.
+    pub instrument: InstrumentId,
+    /// The venue's number of the trade: rises.
+    pub trade_id: u64,
+}
+
+/// A comparison of the venue with what was booked has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReconciliationRun {
+    /// Whose.
+    pub account: AccountId,
+    /// What the venue trades.
+    pub mode: Mode,
+    /// Why it ran: `start`, `interval`, `gap`, …
+    pub trigger: String,
+    /// Journal time when it began.
+    pub started_ns: Nanos,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// True when every answer that it needed came; a partial one proves nothing.
+    pub complete: bool,
+    /// What kept it from being complete.
+    pub error: Option<String>,
+    /// What it looked at and did, by kind.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// A person asks the venue process to look for an order in doubt once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DoubtRequery {
+    /// Which order.
+    pub order: OrderId,
+    /// Who.
+    pub by: String,
+}
+
+/// A person says which of the venue's orders an order in doubt is: it is looked for by that id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VenueIdAttached {
+    /// Which order.
+    pub order: OrderId,
+    /// The venue's id.
+    pub venue_order_id: String,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The gateway ended as it should: the start after this record is none after a crash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CleanStop {
+    /// Epoch that ends.
+    pub epoch: u32,
+}
+
+/// LIVE may go on after a crash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Who; `gateway` where the settings say that nobody need be asked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Trading stopped for a scope.
@@ -880,6 +1028,15 @@ records! {
     63 OrderLeft(OrderLeft) => "ORDER_LEFT",
     65 LimitWarned(LimitWarned) => "LIMIT_WARNED",
     66 StpGroupSet(StpGroupSet) => "STP_GROUP_SET",
+    67 ExternalOrder(ExternalOrder) => "EXTERNAL_ORDER",
+    68 DriftFound(DriftFound) => "DRIFT_FOUND",
+    69 DriftExplained(DriftExplained) => "DRIFT_EXPLAINED",
+    70 TradesConfirmed(TradesConfirmed) => "TRADES_CONFIRMED",
+    71 ReconciliationRun(ReconciliationRun) => "RECONCILIATION_RUN",
+    72 DoubtRequery(DoubtRequery) => "DOUBT_REQUERY",
+    73 VenueIdAttached(VenueIdAttached) => "VENUE_ID_ATTACHED",
+    74 CleanStop(CleanStop) => "CLEAN_STOP",
+    75 Resumed(Resumed) => "RESUMED",
 }
 
 impl Record {

@@ -128,7 +128,7 @@ codes! {
     503 HALTED = "halted": "The scope is halted; do not queue the order for later.",
     503 KILL_SWITCH_UNREADABLE = "kill_switch_unreadable": "The kill switch cannot be read.",
     503 KILL_SWITCH_STALE = "kill_switch_stale": "The last reading of the kill switch is older than 0.3 s.",
-    503 VENUE_UNAVAILABLE = "venue_unavailable": "The exchange connection is down.",
+    503 VENUE_UNAVAILABLE = "venue_unavailable": "The exchange connection is down, or not ready for the account.",
     503 FLUSH_STALLED = "flush_stalled": "The disk is slow; the answer is not durable yet.",
     503 JOURNAL_FULL = "journal_full": "The disk is nearly full; only cancels are taken.",
     503 OVERLOADED = "overloaded": "Too many orders wait to be sent.",

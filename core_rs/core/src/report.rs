@@ -3,8 +3,10 @@
 //! A frame is an array of reports, each an array that starts with its name. Numbers stay text here, so that one that
 //! is out of range is parked with its digits instead of spoiling its frame.
 
+use crate::account_reports::{AccountReport, about_account, next};
 use crate::terms::{Nanos, OrderId};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Largest frame, in bytes.
@@ -71,10 +73,16 @@ pub enum OrderReport<'a> {
 }
 
 /// One report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report<'a> {
     /// About one order.
     Order(OrderId, OrderReport<'a>),
+    /// About the account with this name.
+    Account(&'a str, AccountReport<'a>),
+    /// An instrument with its filters, by the names that the administration uses.
+    Instrument(BTreeMap<&'a str, &'a str>),
+    /// What the last look for an order in doubt has told: not journaled.
+    DoubtSeen(OrderId, &'a str),
     /// Best prices of a symbol: not journaled.
     Price {
         /// Instrument.
@@ -157,7 +165,12 @@ impl<'de> Visitor<'de> for ReportVisitor {
                 ask_qty: next(&mut seq)?,
                 volume: next(&mut seq)?,
             },
-            _ => Report::Order(next(&mut seq)?, about_order(name, &mut seq)?),
+            "INSTRUMENT" => Report::Instrument(next(&mut seq)?),
+            "DOUBT_SEEN" => Report::DoubtSeen(next(&mut seq)?, next(&mut seq)?),
+            _ => match about_account(name, &mut seq)? {
+                Some((account, report)) => Report::Account(account, report),
+                None => Report::Order(next(&mut seq)?, about_order(name, &mut seq)?),
+            },
         };
         match seq.next_element::<IgnoredAny>()? {
             None => Ok(report),
@@ -208,11 +221,6 @@ fn cause<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Cause<'de>, A::Error> {
         reason: next(seq)?,
         text: next(seq)?,
     })
-}
-
-fn next<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(seq: &mut A) -> Result<T, A::Error> {
-    seq.next_element()?
-        .ok_or_else(|| A::Error::custom("a report has too few members"))
 }
 
 #[cfg(test)]

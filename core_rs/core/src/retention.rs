@@ -6,6 +6,7 @@
 //! Postgres holds that, too.
 
 use crate::digest::Mix;
+use crate::external::venue_key;
 use crate::order::Order;
 use crate::record::{LateFill, LateFillClosed};
 use crate::state::{Applied, Broken, State};
@@ -159,6 +160,9 @@ impl State {
             Some(order) if !order.is_open() => {
                 self.digest.remove(order.mark);
                 self.accounts[order.terms.account as usize].orders.remove(&id);
+                if let Some(key) = venue_key(&order) {
+                    self.by_venue_id.remove(&key);
+                }
                 self.counters.left += 1;
                 self.retention.just_left.push(*order);
                 Ok(())
@@ -223,6 +227,7 @@ impl State {
         self.digest.add(order.mark);
         self.accounts[terms.account as usize].orders.insert(id);
         self.orders.insert(id, order);
+        self.index_venue_id(id);
         self.retention.reloaded.insert(id);
         Ok(Applied {
             order: Some(id),

@@ -55,6 +55,7 @@ impl Engine {
         )?;
         self.attached[index(mode)] = Some(session);
         if mode == Mode::Live {
+            self.live.forget();
             let book = &self.state.books[index(mode)];
             let lost: Vec<OrderId> = book.without_outcome.union(&book.unanswered).copied().collect();
             for order in lost {
@@ -78,6 +79,9 @@ impl Engine {
             if *attached == Some(session) {
                 *attached = None;
             }
+        }
+        if self.attached(Mode::Live).is_none() {
+            self.live.forget();
         }
     }
 
@@ -115,14 +119,21 @@ impl Engine {
             .is_some_and(|age| age <= KILL_READING_MAX_AGE_NS)
     }
 
-    /// Starts waiting orders while the venue is connected, its window has room, and the kill switch was just read.
+    /// Starts waiting orders while the venue is connected and takes orders of their account, its window has room, and the
+    /// kill switch was just read.
     pub(crate) fn start_waiting(&mut self, mode: Mode, now: Nanos) -> Result<(), Broken> {
         let Some(session) = self.attached(mode) else {
             return Ok(());
         };
         while self.kill_reading_is_fresh(now) {
             let book = &self.state.books[index(mode)];
-            let Some(&order) = book.unsent.first() else { break };
+            let sendable = |id: &&OrderId| {
+                let order = self.state.order(**id);
+                order.is_some_and(|order| self.can_send(mode, order.terms.account))
+            };
+            let Some(&order) = book.unsent.iter().find(sendable) else {
+                break;
+            };
             if book.unanswered.len() >= window(mode) {
                 break;
             }

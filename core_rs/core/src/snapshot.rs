@@ -7,6 +7,7 @@ use crate::exposure::{Open, Tally};
 use crate::heartbeat::Heartbeat;
 use crate::instrument::Instrument;
 use crate::order::Order;
+use crate::reconciling::Reconciled;
 use crate::record::{FOLD_VERSION, LateFill};
 use crate::requests::{Expiry, Request};
 use crate::rules::{Rules, RulesImage};
@@ -62,6 +63,8 @@ struct Image {
     days: Days,
     standings: Vec<(KillScope, String, Mode, Standing)>,
     heartbeats: Vec<(KillScope, String, Heartbeat)>,
+    #[serde(default)]
+    reconciled: Reconciled,
 }
 
 /// An account without what its orders tell.
@@ -177,6 +180,7 @@ fn image_of(state: &State) -> Image {
             .trading_states()
             .map(|(scope, target, mode, standing)| (scope, target.to_owned(), mode, standing.clone()))
             .collect(),
+        reconciled: state.reconciled.clone(),
     }
 }
 
@@ -197,6 +201,7 @@ fn tables_of(image: Image) -> Result<State, SnapshotError> {
         keys: image.keys,
         lanes: image.lanes.into_iter().map(|lane| (lane.venue.clone(), lane)).collect(),
         days: image.days,
+        reconciled: image.reconciled,
         ..State::default()
     };
     state.retention.ended = image.ended.into();
@@ -281,7 +286,9 @@ fn restore_order(state: &mut State, mut order: Box<Order>) -> Result<(), Snapsho
     state.place(&label, order.client_id_hash(), Place::default(), Place::of(&order));
     let summed = state.sum(&label, None, Open::of(&order));
     summed.map_err(|broken| SnapshotError::Format(broken.to_string()))?;
-    state.orders.insert(order.id, order);
+    let id = order.id;
+    state.orders.insert(id, order);
+    state.index_venue_id(id);
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 use crate::record::{Epoch, FOLD_VERSION, SessionOpened};
 use crate::state::{Broken, Clocks, Lane, State};
 
+/// Since this fold version a gateway journals that it ended as it should.
+const CLEAN_STOPS: u32 = 4;
+
 impl State {
     pub(crate) fn begin_epoch(&mut self, body: &Epoch) -> Result<(), Broken> {
         let clocks = &self.clocks;
@@ -29,6 +32,9 @@ impl State {
             boottime_ns: body.boottime_ns,
             wall_offset_ns: body.wall_offset_ns,
             redis_bound: clocks.redis_bound,
+            clean_stop: false,
+            // Earlier releases did not tell how they ended: the first start of this one after them asks nobody.
+            resume_needed: clocks.resume_needed || (clocks.fold_version >= CLEAN_STOPS && !clocks.clean_stop),
         };
         Ok(())
     }

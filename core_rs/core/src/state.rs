@@ -6,11 +6,13 @@
 use crate::account::{Account, AssetId, Book, Key};
 use crate::days::Days;
 use crate::digest::{Digest, halves};
+use crate::external::VenueKey;
 use crate::heartbeat::Heartbeat;
 use crate::instrument::Instrument;
 use crate::lifecycle::{Change, Event};
 use crate::number::Amount;
 use crate::order::Order;
+use crate::reconciling::Reconciled;
 use crate::record::{AccountCreated, BalanceAdjusted, FOLD_VERSION, InstrumentSet, KeyCreated, Record};
 use crate::requests::Expiry;
 use crate::retention::Retention;
@@ -19,7 +21,7 @@ use crate::standing::Standings;
 use crate::sums::Sums;
 use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// An invariant does not hold: halt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +104,12 @@ pub(crate) struct Clocks {
     pub boottime_ns: i64,
     pub wall_offset_ns: i64,
     pub redis_bound: bool,
+    /// The epoch ended as it should.
+    #[serde(default)]
+    pub clean_stop: bool,
+    /// One before did not, and nobody has let LIVE go on since.
+    #[serde(default)]
+    pub resume_needed: bool,
 }
 
 /// An instrument with its assets.
@@ -142,6 +150,10 @@ pub struct State {
     pub(crate) days: Days,
     /// Scopes that may not trade freely.
     pub(crate) standings: Standings,
+    /// Differences from the venue, and how far trades are booked.
+    pub(crate) reconciled: Reconciled,
+    /// LIVE orders in memory by the venue's id: told by the orders.
+    pub(crate) by_venue_id: BTreeSet<VenueKey>,
     pub(crate) digest: Digest,
 }
 
@@ -206,6 +218,15 @@ impl State {
             Record::LimitWarned(body) => return self.limit_warned(body),
             Record::StpGroupSet(body) => self.set_stp_group(body)?,
             Record::SessionOpened(body) => self.open_session(body)?,
+            Record::ExternalOrder(body) => return self.external_order(body),
+            Record::DriftFound(body) => return self.drift_found(body),
+            Record::DriftExplained(body) => self.drift_explained(body)?,
+            Record::TradesConfirmed(body) => self.trades_confirmed(body)?,
+            Record::ReconciliationRun(_) => {}
+            Record::DoubtRequery(body) => return self.doubt_requery(body),
+            Record::VenueIdAttached(body) => return self.attach_venue_id(body),
+            Record::CleanStop(body) => self.clean_stop(body)?,
+            Record::Resumed(_) => self.clocks.resume_needed = false,
             Record::OrderAccepted(body) => return self.accept(body),
             Record::OrderDenied(body) => return self.deny(body),
             Record::SubmitStarted(body) => return self.start(body),

@@ -17,6 +17,7 @@ impl State {
             .int(clocks.journal_ns)
             .int(clocks.boottime_ns);
         mix = mix.int(clocks.wall_offset_ns).word(u64::from(clocks.redis_bound));
+        mix = mix.word(u64::from(clocks.clean_stop) | u64::from(clocks.resume_needed) << 1);
         let counters = &self.counters;
         for count in [
             counters.accepted,
@@ -76,7 +77,7 @@ impl State {
         for name in self.sums.names() {
             mix = mix.text(name);
         }
-        mix = self.standings.mix(self.days.mix(mix));
+        mix = self.reconciled.mix(self.standings.mix(self.days.mix(mix)));
         for lane in self.lanes.values() {
             mix = mix
                 .text(&lane.venue)

@@ -107,3 +107,19 @@ vocabulary!(
 vocabulary!(
     /// What became of a change that needed a second person.
     ChangeOutcome { Approved = 1 => "APPROVED", Rejected = 2 => "REJECTED", Expired = 3 => "EXPIRED" });
+vocabulary!(
+/// What a reconciliation found to differ between the venue and what was booked.
+DriftClass {
+    /// An order that should work there does not, and nothing tells how it ended.
+    MissingOrder = 1 => "MISSING_ORDER",
+    /// The venue counts more traded than was booked, and the trade cannot be had.
+    MissingFill = 2 => "MISSING_FILL",
+    /// A booked trade that the venue does not show.
+    ExtraFill = 3 => "EXTRA_FILL",
+    /// Another quantity or price than was asked for.
+    Quantity = 4 => "QUANTITY",
+    /// A balance that trades and known transfers do not explain.
+    Balance = 5 => "BALANCE",
+    /// Somebody else trades in the account.
+    External = 6 => "EXTERNAL",
+});

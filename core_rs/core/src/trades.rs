@@ -48,6 +48,11 @@ impl Trades {
         self.marks.iter().map(|mark| mark.at)
     }
 
+    /// Their ids.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.marks.iter().map(|mark| &*mark.trade_id)
+    }
+
     fn find(&self, trade_id: &str) -> Result<usize, usize> {
         self.marks
             .binary_search_by(|mark| (mark.trade_id.len(), &*mark.trade_id).cmp(&(trade_id.len(), trade_id)))

@@ -25,8 +25,8 @@ pub const LATE_FILLS_FULL: &str = "LATE_FILLS_FULL";
 /// The life cycle does not allow a trade of such an order.
 const ILLEGAL_EVENT: &str = "ILLEGAL_EVENT";
 
-const LONGEST_CODE: usize = 64;
-const LONGEST_TEXT: usize = 512;
+pub(crate) const LONGEST_CODE: usize = 64;
+pub(crate) const LONGEST_TEXT: usize = 512;
 const LONGEST_PARKED: usize = 2_048;
 /// Parked reports remembered, so that a venue that repeats one does not fill the journal with it.
 const PARKED_KEPT: usize = 10_000;
@@ -62,6 +62,12 @@ impl Engine {
                 volume,
             } => {
                 self.depth(mode, symbol, [bid_qty, ask_qty, volume], now);
+                Ok(())
+            }
+            Report::Account(account, what) => self.account_report(mode, account, what, report, now),
+            Report::Instrument(texts) => self.instrument_report(texts, report, now),
+            Report::DoubtSeen(id, text) => {
+                self.doubt_seen(*id, text, now);
                 Ok(())
             }
             Report::Order(id, what) => {
@@ -241,7 +247,7 @@ impl Engine {
     }
 
     /// Keeps what could not be booked, once.
-    fn park(&mut self, code: &str, report: &Report<'_>, now: Nanos) -> Result<(), Broken> {
+    pub(crate) fn park(&mut self, code: &str, report: &Report<'_>, now: Nanos) -> Result<(), Broken> {
         let report = clip(&format!("{report:?}"), LONGEST_PARKED);
         if self.is_repeat(code, &report) {
             return Ok(());

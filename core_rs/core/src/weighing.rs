@@ -9,7 +9,7 @@ use crate::number::{Amount, Price, Rate};
 use crate::record::{CheckResult, Decision, DecisionInputs, TallyInputs, Terms};
 use crate::refusal::{self, Refusal};
 use crate::request::NewOrder;
-use crate::risk::{self, Approved, Binding, Inputs, Kinds, MAX_SCOPES, Market, PAR, Totals, needs_totals};
+use crate::risk::{self, Approved, Binding, Inputs, Kinds, MAX_SCOPES, Market, PAR, Totals, VenueFacts, needs_totals};
 use crate::terms::{InstrumentId, Mode, Nanos, Side, TimeInForce, TradingState};
 
 /// Quantities behind the best prices that are older than this are none.
@@ -114,6 +114,7 @@ impl Engine {
             },
             journal: self.journal_health,
             doubt_age_ns: needs_doubt.then(|| self.doubt_age(account, mode, id, now)).flatten(),
+            venue: self.venue_facts(account.id, mode, id, now),
             warn_percent: self.watch.warn_percent,
             excused: self.excused(order),
         };
@@ -160,6 +161,9 @@ impl Engine {
                 self.order_rates
                     .take(scope, u32::try_from(rate).unwrap_or(u32::MAX), now);
             }
+        }
+        if terms.mode == Mode::Live {
+            self.live.spend(terms.account);
         }
     }
 
@@ -211,7 +215,7 @@ impl Engine {
         doubtful
             .filter_map(|id| self.state.order(*id))
             .filter(|order| order.terms.account == account.id && order.terms.instrument == instrument)
-            .map(|order| now.saturating_sub(order.updated_at))
+            .map(|order| now.saturating_sub(order.doubt_since.unwrap_or(order.updated_at)))
             .max()
     }
 
@@ -292,6 +296,7 @@ impl DecisionFigures<'_> {
             duplicates: inputs.duplicates,
             journal: (inputs.journal.wait_ms, inputs.journal.backlog),
             tallies: tallies.collect(),
+            venue: Some(inputs.venue).filter(|venue| *venue != VenueFacts::default()),
         })
     }
 }

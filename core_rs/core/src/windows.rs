@@ -102,7 +102,7 @@ impl Windows {
         let now = state.last_ts();
         let recent = |at: Nanos, keep: Nanos| now.saturating_sub(at) < keep;
         let (mut orders, mut executions, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
-        for order in state.orders() {
+        for order in state.orders().filter(|order| !order.is_external()) {
             // Only a denied order never held anything.
             if recent(order.received_at, DUPLICATES_NS) && !order.hold.is_zero() {
                 orders.push((order.received_at, same_order(&order.terms)));

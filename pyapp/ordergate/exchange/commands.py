@@ -34,7 +34,13 @@ def set_symbol(
 
 
 def _read_filter(parts: dict[str, Any]) -> dict[str, Any]:
-    return {name: exact(str(value)) if name in filters.AMOUNTS else value for name, value in parts.items()}
+    """Amounts in 10⁻⁸; counts as numbers, though a control request hands on their digits."""
+    return {
+        name: exact(str(value)) if name in filters.AMOUNTS
+        else int(value) if isinstance(value, str) and value.isdecimal()
+        else value
+        for name, value in parts.items()
+    }  # fmt: skip
 
 
 def delist(ex: Exchange, symbol: str, now: int) -> Result:
@@ -64,9 +70,11 @@ def set_account(
     """Changes whether an account may trade, and what it pays for it."""
     del now
     one = ex.accounts[account]
-    one.can_trade = one.can_trade if can_trade is None else can_trade
-    one.maker = one.maker if maker is None else exact(maker)
-    one.taker = one.taker if taker is None else exact(taker)
+    rates = one.maker if maker is None else exact(maker), one.taker if taker is None else exact(taker)
+    if fees_in not in {None, "received", "quote", "base", "BNB"}:
+        raise ValueError("feesIn: received, quote, base or BNB")
+    one.maker, one.taker = rates
+    one.can_trade = one.can_trade if can_trade is None else bool(can_trade)
     one.fees_in = fees_in or one.fees_in
     return {"account": account, "canTrade": one.can_trade}
 

@@ -57,13 +57,17 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Request weight a minute per address; new orders without a fill per account in 10 seconds and a UTC day."""
+    """Request weight a minute per address; new orders without a fill per account in 10 seconds and a UTC day.
+
+    `connections`: WebSockets that an address may open in five minutes.
+    """
 
     weight: int = 6_000
     raw_requests: int = 300_000
     orders_ten_seconds: int = 100
     orders_day: int = 200_000
     ban_seconds: int = 120
+    connections: int = 300
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -12,6 +12,7 @@ from ordergate.exchange.accounts import hold, release, tell_balances
 from ordergate.exchange.amounts import times
 from ordergate.exchange.errors import ApiError, bad, filtered
 from ordergate.exchange.matching import (
+    MARKET_TYPES,
     close,
     fire_stops,
     reach,
@@ -322,7 +323,7 @@ def amend(ex: Exchange, account: str, params: Params, now: int) -> Answer:
     if limit is not None and order.amends >= limit["maxNumOrderAmends"]:
         return errors.AMEND_OFTEN
     if failed := filters.lot_size(symbol, "LOT_SIZE", quantity) or filters.notional(
-        symbol, times(order.price, quantity), False
+        symbol, times(order.price or order.stop_price, quantity), order.type in MARKET_TYPES
     ):
         return filtered(failed)
     mine = ex.open_client[account, symbol.name]

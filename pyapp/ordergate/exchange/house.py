@@ -50,11 +50,15 @@ def quote(
     one = ex.symbols.get(symbol)
     if one is None:
         return errors.BAD_SYMBOL
+    levels = [
+        (side, exact(price), exact(quantity))
+        for side, listed in (("BUY", bids), ("SELL", asks))
+        for price, quantity in listed
+    ]
     for resting in list(ex.open.get((HOUSE, symbol), {}).values()):
         _withdraw(ex, one, resting)
-    for side, levels in (("BUY", bids), ("SELL", asks)):
-        for price, quantity in levels:
-            order(ex, one, side, "LIMIT", exact(price), exact(quantity), now)
+    for side, at, amount in levels:
+        order(ex, one, side, "LIMIT", at, amount, now)
     finish(ex, now)
     return {"lastUpdateId": one.book.update_id}
 

@@ -109,6 +109,15 @@ def opened(directory: Path | None, config: Config) -> tuple[Exchange, Ledger]:
     return ex, Ledger(file, requests, sequence, sequence)
 
 
+def replayed(directory: Path) -> Exchange:
+    """The exchange as a ledger has it, with nothing opened or written: for who wants to compare. Raises LedgerError."""
+    path = directory / "ledger.jsonl"
+    head = json.loads(path.read_bytes().splitlines()[0])
+    ex = open_exchange(msgspec.convert(head["settings"], Config))
+    _replay(ex, path, head, mend=False)
+    return ex
+
+
 def _flush_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -117,10 +126,10 @@ def _flush_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _replay(ex: Exchange, path: Path, head: dict[str, Any]) -> int:
+def _replay(ex: Exchange, path: Path, head: dict[str, Any], *, mend: bool = True) -> int:
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
-    if whole < len(data):
+    if mend and whole < len(data):
         os.truncate(path, whole)
     lines = data[:whole].splitlines()
     if lines and json.loads(lines[0]) != head:

@@ -37,6 +37,12 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {
 }
 """Order type → what it must have; of the four and `quoteOrderQty`, it may have no other (MARKET: one of two)."""
 TERMS: Final = ("timeInForce", "quantity", "price", "stopPrice", "quoteOrderQty")
+ABSENT: Final = {
+    "icebergQty": bad(-2010, "Iceberg orders are not supported for this symbol."),
+    "trailingDelta": bad(-2010, "Trailing stop orders are not supported for this symbol."),
+    **dict.fromkeys(("pegPriceType", "pegOffsetType", "pegOffsetValue"), bad(-1014, "Unsupported order combination.")),
+}
+"""What this exchange does not have, and says so."""
 STP_MODES: Final = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH")
 FULL_BY_DEFAULT: Final = frozenset({"LIMIT", "MARKET"})
 
@@ -157,9 +163,9 @@ def _amounts(params: Params, kind: str) -> dict[str, int] | ApiError:
             return bad(-1114, "TimeInForce parameter sent when not required.") if name == TERMS[0] else unwanted(name)
     if "timeInForce" in params and params["timeInForce"] not in {"GTC", "IOC", "FOK"}:
         return BAD_TIF
-    for name in ("icebergQty", "trailingDelta", "pegPriceType", "pegOffsetType", "pegOffsetValue"):
+    for name, refusal in ABSENT.items():
         if name in params:
-            return bad(-1014, "Unsupported order combination.")
+            return refusal
     found = {}
     for name in TERMS[1:]:
         if name in params:

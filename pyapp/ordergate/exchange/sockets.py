@@ -14,7 +14,9 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 
 GOING_AWAY: Final = 1001
+NO_TEXT: Final = 1003
 POLICY: Final = 1008
+FAILED: Final = 1011
 ABORT: Final = 1006
 """No code that is ever sent: the connection ends without a close frame."""
 CLOSE_WAIT_S: Final = 1.0
@@ -43,6 +45,8 @@ class Socket:
 
     number: int
     path: str
+    url: str
+    """What the client asked for."""
     opened_ms: int
     response: web.WebSocketResponse
     transport: asyncio.Transport | None
@@ -65,6 +69,8 @@ class Sockets:
     open: dict[int, Socket] = field(default_factory=dict)
     count: int = 0
     connected: dict[str, deque[float]] = field(default_factory=dict)
+    answering: set[asyncio.Task[None]] = field(default_factory=set)
+    """Frames that are being answered. What has been asked is done, even when nobody is left to hear of it."""
     closing: bool = False
     empty: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the end of the last connection, once `closing` is."""
@@ -113,8 +119,9 @@ async def serve(
     await response.prepare(request)
     sockets.count += 1
     socket = Socket(
-        sockets.count, path, now_ms, response, request.transport, asyncio.Queue(sockets.terms.queued_frames), _now_s()
-    )
+        sockets.count, path, request.path_qs, now_ms, response, request.transport,
+        asyncio.Queue(sockets.terms.queued_frames), _now_s(),
+    )  # fmt: skip
     sockets.open[socket.number] = socket
     try:
         opened(socket)
@@ -155,7 +162,7 @@ async def _until_it_ends(sockets: Sockets, socket: Socket, per_second: int | Non
     tasks = [
         asyncio.create_task(part)
         for part in (
-            _read(socket, per_second, hear),
+            _read(sockets, socket, per_second, hear),
             _write(socket),
             _ping(sockets.terms, socket),
             _live(sockets.terms, socket),
@@ -174,35 +181,33 @@ async def _until_it_ends(sockets: Sockets, socket: Socket, per_second: int | Non
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read(socket: Socket, per_second: int | None, hear: Hearing) -> None:
+async def _read(sockets: Sockets, socket: Socket, per_second: int | None, hear: Hearing) -> None:
     answering: set[asyncio.Task[None]] = set()
-    try:
-        while True:
-            message = await socket.response.receive()
-            if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
-                break
-            if socket.deaf:
-                continue
-            if per_second is not None and not _within(socket, per_second):
-                return end(socket, POLICY)
-            if message.type == WSMsgType.PING:
-                await socket.response.pong(message.data)
-            elif message.type == WSMsgType.PONG:
-                socket.heard_s = _now_s()
-            elif message.type == WSMsgType.TEXT:
-                if len(answering) >= IN_FLIGHT:
-                    await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
-                task = asyncio.ensure_future(_hear(socket, message.data, hear))
-                answering.add(task)
-                task.add_done_callback(answering.discard)
-            else:
-                return end(socket, 1003)
+    while True:
+        message = await socket.response.receive()
+        if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+            break
         if socket.deaf:
-            # Half-open even to the client's close: it is left waiting until it gives up.
-            await socket.ended.wait()
-    finally:
-        for task in answering:
-            task.cancel()
+            continue
+        if per_second is not None and not _within(socket, per_second):
+            return end(socket, POLICY)
+        if message.type == WSMsgType.PING:
+            await socket.response.pong(message.data)
+        elif message.type == WSMsgType.PONG:
+            socket.heard_s = _now_s()
+        elif message.type == WSMsgType.TEXT:
+            if len(answering) >= IN_FLIGHT:
+                await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.ensure_future(_hear(socket, message.data, hear))
+            for kept in (answering, sockets.answering):
+                kept.add(task)
+                task.add_done_callback(kept.discard)
+        else:
+            return end(socket, NO_TEXT)
+    if socket.deaf:
+        # Half-open even to the client's close: it is left waiting until it gives up.
+        await socket.ended.wait()
+    return None
 
 
 async def _hear(socket: Socket, text: str, hear: Hearing) -> None:
@@ -211,7 +216,7 @@ async def _hear(socket: Socket, text: str, hear: Hearing) -> None:
     except asyncio.CancelledError:
         raise
     except Exception:
-        end(socket, 1011)
+        end(socket, FAILED)
         raise
 
 
@@ -281,6 +286,7 @@ def shown(chosen: Iterable[Socket]) -> list[dict[str, Any]]:
         {
             "number": socket.number,
             "path": socket.path,
+            "url": socket.url,
             "openedMs": socket.opened_ms,
             "accounts": sorted(socket.accounts),
             "halfOpen": socket.deaf,

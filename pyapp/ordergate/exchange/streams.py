@@ -72,10 +72,13 @@ async def serve(streams: Streams, request: web.Request) -> web.StreamResponse:
             _listen(streams, listeners[socket.number], name)
 
     async def hear(socket: Socket, text: str) -> None:
-        say(socket, _answer(streams, listeners[socket.number], text))
+        listener = listeners.get(socket.number)
+        # None: it came with the end of its connection.
+        if listener is not None:
+            say(socket, _answer(streams, listener, text))
 
     def closed(socket: Socket) -> None:
-        listener = listeners[socket.number]
+        listener = listeners.pop(socket.number)
         for name in list(listener.names):
             _leave(streams, listener, name)
 

@@ -38,7 +38,8 @@ class Doors:
 
 def routes(app: web.Application, server: Server) -> Doors:
     """Adds the paths of WebSockets, which end with the application."""
-    terms = Terms(life_s=server.config.session_hours * 3600)
+    config = server.config
+    terms = Terms(life_s=config.session_hours * 3600, connections=config.limits.connections)
     open_sockets = Sockets(terms)
     doors = Doors(server, open_sockets, Streams(server, open_sockets))
 

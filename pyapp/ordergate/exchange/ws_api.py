@@ -31,7 +31,10 @@ async def serve(
         table[socket.number] = Session(server, socket, api.in_microseconds if wanted else None)
 
     async def hear(socket: Socket, text: str) -> None:
-        await _hear(server, table[socket.number], address, text)
+        session = table.get(socket.number)
+        # None: it came with the end of its connection.
+        if session is not None:
+            await _hear(server, session, address, text)
 
     def closed(socket: Socket) -> None:
         session = table.pop(socket.number)

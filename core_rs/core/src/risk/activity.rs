@@ -14,7 +14,7 @@ use crate::terms::{OrdType, Side};
 /// The ratio of cancels to fills is judged from so many cancels on.
 const RATIO_FROM_CANCELS: u32 = 100;
 
-/// Rows 24, 26, 28 to 31 and 35.
+/// Rows 24 to 26, 28 to 31 and 35.
 pub(super) fn check<'a>(
     order: &NewOrder,
     worth: Option<Amount>,
@@ -39,6 +39,9 @@ pub(super) fn check<'a>(
                 limit,
             );
         }
+    }
+    if let Some(left) = inputs.venue.orders_left {
+        outcome.take(Figures::whole(Check::VenueBudget, None, Some(1), left.into()));
     }
     self_trade(order, prices, inputs, outcome);
     result_of_the_day(order, inputs, outcome);

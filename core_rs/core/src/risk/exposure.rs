@@ -30,15 +30,21 @@ fn room_to_reduce(side: Side, tally: Option<&Tally>) -> Option<(i128, i128)> {
     Some((size.checked_sub(open)?, size))
 }
 
-/// Row 19 for an account that may only reduce, and row 34: the same for one whose order has been in doubt too long.
+/// Row 19 for an account that may only reduce or differs from the exchange, and row 34: the same for one with an order
+/// in doubt, or in doubt for too long.
 pub(super) fn check_reducing<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Outcome<'a>) {
-    if inputs.reduce_only {
+    let reasons = [
+        (inputs.reduce_only, Check::ReduceOnly),
+        (inputs.venue.drift, Check::Drift),
+        (inputs.venue.in_doubt, Check::InDoubt),
+    ];
+    for (_, check) in reasons.into_iter().filter(|(binds, _)| *binds) {
         let tallies = [Some(inputs.own), inputs.strategy];
         for tally in tallies.into_iter().flatten() {
             let figures = room_to_reduce(order.side, tally).and_then(|(left, size)| {
                 let open = size.checked_sub(left)?;
                 let after = open.checked_add(order.qty.0.into())?;
-                Figures::sum(Check::ReduceOnly, None, open, after, size)
+                Figures::sum(check, None, open, after, size)
             });
             outcome.take_or_range(figures, 0);
         }

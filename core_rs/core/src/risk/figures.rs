@@ -129,7 +129,10 @@ impl<'a> Figures<'a> {
     fn place(&self, names: Names<'_>) -> (&'static str, String, String) {
         let Some(scope) = self.scope else {
             return match self.check {
-                Check::Balance | Check::ReduceOnly => ("account", names.account.to_owned(), String::new()),
+                Check::Balance | Check::ReduceOnly | Check::VenueBudget => {
+                    ("account", names.account.to_owned(), String::new())
+                }
+                Check::Drift | Check::InDoubt => ("account", names.account.to_owned(), names.symbol.to_owned()),
                 _ => ("venue", String::new(), names.symbol.to_owned()),
             };
         };

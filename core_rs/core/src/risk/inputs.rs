@@ -130,6 +130,17 @@ pub struct JournalHealth {
     pub backlog: u32,
 }
 
+/// What the LIVE venue has told or left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct VenueFacts {
+    /// It shows something else than was booked, for the account in this instrument or everywhere.
+    pub drift: bool,
+    /// An order of the account in this instrument is IN_DOUBT, and that leaves only reducing orders.
+    pub in_doubt: bool,
+    /// New orders that it still takes of the account now; `None` when it has not told.
+    pub orders_left: Option<u32>,
+}
+
 /// What the checks look at, besides the order.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
@@ -165,6 +176,8 @@ pub struct Inputs<'a> {
     pub journal: JournalHealth,
     /// How long the oldest order of the account in this instrument has been IN_DOUBT, in nanoseconds.
     pub doubt_age_ns: Option<Nanos>,
+    /// What the venue has told or left open.
+    pub venue: VenueFacts,
     /// Share of a limit, in percent, from which on it warns.
     pub warn_percent: u32,
     /// Limits that a signed override excuses for this order.

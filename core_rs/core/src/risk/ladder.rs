@@ -106,7 +106,7 @@ fn worst_notional(order: &NewOrder, prices: &Prices) -> Option<Amount> {
 }
 
 /// [`MARKET_BUY_PERCENT`] of the money, rounded up once. Whole and rest apart: the product itself may not fit.
-const fn with_slippage(money: Money) -> Amount {
+pub(crate) const fn with_slippage(money: Money) -> Amount {
     const DIVISOR: i128 = UNIT * 100;
     let (whole, rest) = (
         money.0.div_euclid(DIVISOR),

@@ -59,6 +59,9 @@ checks! {
     13 MaxAssetBase => "MAX_ASSET", "base", PLACES, "The exchange's largest quantity of base in one order.";
     13 MaxAssetQuote => "MAX_ASSET", "quote", PLACES, "The exchange's largest price × quantity of one order.";
     19 ReduceOnly => "REDUCE_ONLY", "base", PLACES, "Only what makes the position smaller passes, and not beyond zero.";
+    19 Drift => "UNEXPLAINED_DRIFT", "base", PLACES, "The exchange shows something else than was booked: until that is explained, only what makes the position smaller passes.";
+    25 VenueBudget => "VENUE_BUDGET", "count", 0, "The exchange takes no more new orders of the account for now.";
+    34 InDoubt => "ORDER_IN_DOUBT", "base", PLACES, "Whether the exchange has an order of the account in the symbol is not known: until it is, only what makes the position smaller passes.";
     16 Conversion => "NO_CONVERSION_RATE", "reportingCurrency", PLACES, "No price converts the quote asset into the reporting currency.";
     23 Balance => "INSUFFICIENT_BALANCE", "asset", PLACES, "The hold is larger than what is free.";
     23 NumericRange => "NUMERIC_RANGE", "asset", PLACES, "A figure cannot be represented.";

@@ -7,7 +7,7 @@ use ordergate_core::order::Order;
 use ordergate_core::record::*;
 use ordergate_core::report::OrderReport;
 use ordergate_core::retention;
-use ordergate_core::risk::{Kinds, Totals};
+use ordergate_core::risk::{Kinds, Totals, VenueFacts};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{
     BreachAction, ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
@@ -118,6 +118,11 @@ fn looked_at() -> DecisionInputs {
             day: (1, 2, 3),
             ..TallyInputs::default()
         }],
+        venue: Some(VenueFacts {
+            drift: true,
+            in_doubt: false,
+            orders_left: Some(300),
+        }),
     }
 }
 
@@ -168,7 +173,7 @@ fn samples() -> Vec<Record> {
         by: "ann".into(),
         source: "cli".into(),
     };
-    vec![
+    let mut samples = vec![
         Record::Epoch(Epoch {
             epoch: 3,
             fold_version: 1,
@@ -406,7 +411,9 @@ fn samples() -> Vec<Record> {
             by: "ann".into(),
             reason: "one book".into(),
         }),
-    ]
+    ];
+    samples.extend(crate::venue_samples::samples());
+    samples
 }
 
 #[test]

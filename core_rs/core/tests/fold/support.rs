@@ -1,5 +1,6 @@
 //! A small world to test in: two accounts with money, two instruments, two venues.
 
+use ordergate_core::account_reports::AccountReport;
 use ordergate_core::engine::{Caller, CancelAnswer, Changed, Emitted, Engine, NewKey, Submitted};
 use ordergate_core::limits::LimitKind;
 use ordergate_core::number::{Amount, Price, Qty};
@@ -141,7 +142,30 @@ impl World {
     }
 
     pub fn connect(&mut self, venue: &str, mode: Mode) -> SessionId {
-        self.engine.open_session(venue, mode, 7, self.now).unwrap().unwrap()
+        let session = self.engine.open_session(venue, mode, 7, self.now).unwrap().unwrap();
+        if mode == Mode::Live {
+            self.ready(session, "desk", true);
+            self.ready(session, "lab", true);
+        }
+        session
+    }
+
+    /// The venue tells whether it takes orders of an account.
+    pub fn ready(&mut self, session: SessionId, account: &str, ready: bool) {
+        let (reason, retry_after_ms) = (if ready { "" } else { "RATE_LIMITED" }, 700);
+        let ready = AccountReport::Ready {
+            ready,
+            reason,
+            retry_after_ms,
+        };
+        self.tell(session, account, ready);
+    }
+
+    /// The venue reports about an account.
+    pub fn tell(&mut self, session: SessionId, account: &str, what: AccountReport<'_>) {
+        self.engine
+            .report(session, &Report::Account(account, what), self.now)
+            .unwrap();
     }
 
     pub fn caller(&mut self, key: u8) -> Caller {

@@ -7,7 +7,7 @@ use ordergate_core::limits::{LimitKind, LimitScope, LimitSet, Owner};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{CheckResult, MarketFilters};
 use ordergate_core::request::NewOrder;
-use ordergate_core::risk::{Approved, Binding, Inputs, JournalHealth, Market, PAR, Totals, check, usage};
+use ordergate_core::risk::{Approved, Binding, Inputs, JournalHealth, Market, PAR, Totals, VenueFacts, check, usage};
 use ordergate_core::terms::{Mode, OrdType, Side, TimeInForce};
 
 pub fn btc() -> Instrument {
@@ -98,6 +98,7 @@ pub struct Desk {
     pub duplicates: (u32, u32),
     pub journal: JournalHealth,
     pub doubt_age_ns: Option<i64>,
+    pub venue: VenueFacts,
     pub excused: Vec<LimitKind>,
 }
 
@@ -119,6 +120,7 @@ pub fn desk() -> Desk {
         duplicates: (0, 0),
         journal: JournalHealth::default(),
         doubt_age_ns: None,
+        venue: VenueFacts::default(),
         excused: Vec::new(),
     }
 }
@@ -185,6 +187,7 @@ impl Desk {
             duplicates: self.duplicates,
             journal: self.journal,
             doubt_age_ns: self.doubt_age_ns,
+            venue: self.venue,
             warn_percent: 80,
             excused: &self.excused,
         })

@@ -67,6 +67,8 @@ pub struct Model {
     pub kills: BTreeMap<(KillScope, String), u8>,
     // What a restart forgets:
     pub sessions: BTreeMap<Mode, SessionId>,
+    /// Accounts whose orders the LIVE venue takes.
+    pub ready: BTreeSet<u32>,
     pub read_at: Option<Nanos>,
     pub journal_is_full: bool,
     /// Rates of new orders.
@@ -191,7 +193,7 @@ impl Model {
         if self.journal_is_full {
             return refused("journal_full");
         }
-        if request.mode == Mode::Live && !self.sessions.contains_key(&Mode::Live) {
+        if request.mode == Mode::Live && !self.ready.contains(&account) {
             return refused("venue_unavailable");
         }
         if request.strategy.is_some() && !(account == 0 && self.running) {
@@ -327,6 +329,7 @@ impl Model {
     pub fn connect(&mut self, mode: Mode, session: SessionId) {
         self.sessions.insert(mode, session);
         if mode == Mode::Live {
+            self.ready.clear();
             let sent = |order: &&mut Order| order.mode == mode && order.is_open() && order.submit.is_some();
             for order in self.orders.values_mut().filter(sent) {
                 if !order.answered || (!order.acked && !order.in_doubt) {
@@ -335,6 +338,15 @@ impl Model {
             }
         }
         self.send(mode);
+    }
+
+    pub fn ready(&mut self, account: u32, ready: bool) {
+        if ready {
+            self.ready.insert(account);
+        } else {
+            self.ready.remove(&account);
+        }
+        self.send(Mode::Live);
     }
 
     pub fn tick(&mut self) {
@@ -372,6 +384,7 @@ impl Model {
                 .orders
                 .get_mut(&id)
                 .filter(|order| order.mode == mode && order.is_unsent())
+                .filter(|order| mode == Mode::Paper || self.ready.contains(&order.account))
             else {
                 continue;
             };
@@ -489,6 +502,7 @@ impl Model {
     /// What was not journaled is gone.
     pub fn forget(&mut self) {
         self.sessions.clear();
+        self.ready.clear();
         self.prices.clear();
         self.sweep.clear();
         self.rates.clear();

@@ -66,6 +66,11 @@ pub enum Step {
     Disconnect {
         mode: Mode,
     },
+    /// The LIVE venue takes an account's orders, or does not.
+    Ready {
+        account: u32,
+        ready: bool,
+    },
     Wait {
         ms: i64,
         read: bool,
@@ -254,6 +259,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => mode().prop_map(|mode| Step::Connect { mode }),
         1 => mode().prop_map(|mode| Step::ConnectWrong { mode }),
         1 => mode().prop_map(|mode| Step::Disconnect { mode }),
+        2 => (account.clone(), proptest::bool::weighted(0.6)).prop_map(|(account, ready)| Step::Ready { account, ready }),
         3 => (prop_oneof![8 => 0..400_i64, 2 => 400..3_000_i64, 1 => Just(86_400_000)], proptest::bool::weighted(0.8))
             .prop_map(|(ms, read)| Step::Wait { ms, read }),
         1 => (0..4_u8, 0..4_u8).prop_map(|(scope, level)| Step::Kill { scope, level }),

@@ -6,6 +6,7 @@ use crate::picture::{Picture, Seen};
 use crate::reference::*;
 use crate::steps::{Speaker, Spelling, Step, scope_of};
 use crate::words::{self, Figures, text};
+use ordergate_core::account_reports::AccountReport;
 use ordergate_core::engine::{Caller, Emitted, Engine, NewKey, Submitted};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{InstrumentSet, KillOff, KillOn, MarketFilters, Record};
@@ -70,6 +71,13 @@ fn instrument(symbol: &str, base: &str, halted: bool) -> InstrumentSet {
     }
 }
 
+/// An engine on this state, set up like the gateway's.
+fn engine(state: State) -> Engine {
+    let mut engine = Engine::new(state);
+    engine.set_doubt_reduces(false);
+    engine
+}
+
 impl World {
     pub fn new() -> Self {
         let mut world = Self {
@@ -77,7 +85,7 @@ impl World {
                 now: START,
                 ..Model::default()
             },
-            engines: [Engine::new(State::default()), Engine::new(State::default())],
+            engines: [State::default(), State::default()].map(engine),
             replayed: State::default(),
             journal: Vec::new(),
             records: BTreeMap::new(),
@@ -247,7 +255,7 @@ impl World {
             }
         }
         let restored = snapshot::decode(&snapshot::encode(&self.replayed).unwrap()).unwrap();
-        self.engines = [Engine::new(restored), Engine::new(replay(&self.journal))];
+        self.engines = [restored, replay(&self.journal)].map(engine);
         self.model.forget();
     }
 
@@ -262,6 +270,28 @@ impl World {
         let (venue, now) = (if mode == Mode::Live { "binance" } else { "paper" }, self.model.now);
         let session = self.both(|engine| engine.open_session(venue, mode, 7, now).unwrap().unwrap());
         self.model.connect(mode, session);
+        if mode == Mode::Live {
+            for account in 0..ACCOUNTS.len() as u32 {
+                self.ready(account, true);
+            }
+        }
+    }
+
+    /// The LIVE venue tells whether it takes orders of an account.
+    fn ready(&mut self, account: u32, ready: bool) -> Outcome {
+        let Some(session) = self.model.sessions.get(&Mode::Live).copied() else {
+            return Outcome::Refused;
+        };
+        let (reason, retry_after_ms, now) = ("RATE_LIMITED", 500, self.model.now);
+        let told = AccountReport::Ready {
+            ready,
+            reason,
+            retry_after_ms,
+        };
+        let report = Report::Account(ACCOUNTS[account as usize], told);
+        self.both(|engine| engine.report(session, &report, now).unwrap());
+        self.model.ready(account, ready);
+        Outcome::Done
     }
 
     fn deposit(&mut self, account: u32, mode: Mode, asset: &str, delta: i128) -> Outcome {
@@ -446,9 +476,13 @@ impl World {
             }
             Step::Disconnect { mode } => {
                 if let Some(session) = self.model.sessions.remove(mode) {
+                    if *mode == Mode::Live {
+                        self.model.ready.clear();
+                    }
                     self.both(|engine| engine.close_session(session));
                 }
             }
+            Step::Ready { account, ready } => return self.ready(*account, *ready),
             Step::Wait { ms, read } => {
                 self.model.now += ms * MS;
                 if *read {

@@ -15,6 +15,7 @@ from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.doubt import Doubt, Margins
 from ordergate.venues.binance.inbound import Facts, Track
 from ordergate.venues.binance.rest import Rest
+from ordergate.venues.paper.marks import Marks
 from ordergate.venues.reports import Report
 
 VENUE: Final = "binance"
@@ -128,6 +129,8 @@ class Desk:
     greeted_ns: int
     """Journal time before HELLO: what was started earlier is not ours to send."""
     out: list[Report] = field(default_factory=list)
+    marks: Marks = field(default_factory=Marks)
+    """Best prices, to be told."""
     assets: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Symbol -> (base, quote)."""
     listed: asyncio.Event = field(default_factory=asyncio.Event)

@@ -13,6 +13,7 @@ from ordergate.venues.binance.clock import GOOD_MS, Clock
 from ordergate.venues.binance.credentials import Credential
 from ordergate.venues.binance.desk import AccountDesk, Desk, Times
 from ordergate.venues.binance.doubt import Margins
+from ordergate.venues.prices.binance import Place
 from ordergate.venues.refusal import VenueRefused
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ async def serve(opened: "Opened", settings: Settings, paths: Paths, stop: asynci
         live.symbols, accounts, opened.greeted_ns,
     )  # fmt: skip
     log.info("session open", venue="binance", session=opened.number, accounts=sorted(accounts), at=live.rest_url)
+    place = Place(live.rest_url, live.stream_url, urls.allowed_hosts, live.stream_silence_s)
     try:
-        await session.run(desk, http, live.ws_api_url, stop)
+        await session.run(desk, http, live.ws_api_url, place, stop)
     finally:
         await http.close()
         for side in accounts.values():

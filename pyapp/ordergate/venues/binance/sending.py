@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from ordergate.venues import kill_reading
-from ordergate.venues.binance import booking, dialect, outcomes
+from ordergate.venues.binance import booking, dialect, outcomes, symbols
 from ordergate.venues.binance.answer import Answer
 from ordergate.venues.binance.desk import AccountDesk, Desk, facts_of, log, report, spawn, until
 from ordergate.venues.binance.dialect import MS, Malformed
@@ -153,7 +153,7 @@ def _take_outcome(desk: Desk, side: AccountDesk, order: Submit, answer: Answer, 
             except Malformed as error:
                 report(desk, ("UNKNOWN", order.order, "MALFORMED", str(error)))
         case "REJECT" | "NOT_SENT":
-            if outcome.reason.startswith("FILTER_"):
+            if symbols.hints_at_a_change(outcome.reason):
                 desk.relist.set()
             report(desk, (outcome.kind, order.order, outcome.reason, outcome.text))
         case _:

@@ -7,9 +7,11 @@ import aiohttp
 import msgspec
 
 from ordergate.venues import kill_reading
-from ordergate.venues.binance import accounts, booking, clock, listing, readiness, resolving, sending
+from ordergate.venues.binance import accounts, booking, clock, listing, market, readiness, resolving, sending
 from ordergate.venues.binance.desk import VENUE, AccountDesk, Desk, facts_of, log, report, spawn
 from ordergate.venues.link import LinkClosed, Work, send
+from ordergate.venues.paper import marks
+from ordergate.venues.prices.binance import Place
 
 POLL_S: Final = 0.05
 """Doorbells may be dropped: we look at least this often."""
@@ -20,7 +22,7 @@ TELL_S: Final = 0.25
 """How often the room for new orders is told: it changes with each of them."""
 
 
-async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: asyncio.Event) -> None:
+async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, place: Place, stop: asyncio.Event) -> None:
     """Serves until `stop` is set. Raises LinkClosed when the gateway ends the session, and what its tasks raise."""
     try:
         learn_instruments(desk)
@@ -31,6 +33,7 @@ async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: as
             anyone = next(iter(desk.accounts.values()))
             spawn(desk, clock.keep(desk.clock, anyone.rest.time))
             spawn(desk, listing.keep(desk, anyone))
+            spawn(desk, market.keep(desk, place))
         told_s = 0.0
         while not stop.is_set():
             behind = await step(desk)
@@ -38,6 +41,7 @@ async def run(desk: Desk, http: aiohttp.ClientSession, stream_url: str, stop: as
             due = now_s - told_s > TELL_S
             readiness.tell(desk, budget=due)
             told_s = now_s if due else told_s
+            marks.tell(desk.marks, desk.journal.now_ns(), desk.out)
             await send(desk.link, desk.out)
             if behind:
                 await asyncio.sleep(0)

@@ -64,6 +64,8 @@ class Feed:
     """Update id of each symbol's newest quote: an older one that comes later is passed over."""
     quoted: set[str] = field(default_factory=set)
     """Symbols whose last word was a quote."""
+    without_book: set[str] = field(default_factory=set)
+    """Symbols of which that has been logged; of all connections."""
     answers: int = 0
     subscribed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the exchange has confirmed both subscriptions."""
@@ -90,10 +92,11 @@ async def ticks(place: Place, listed: Mapping[str, Listing]) -> AsyncIterator[Ti
     """Ticks as they come, for ever; after a lost connection `stale` for each quoted symbol, then fresh ones again."""
     wait_s = FIRST_WAIT_S
     closing: set[asyncio.Task[None]] = set()
+    without_book: set[str] = set()
     try:
         while True:
             began_s = _now_s()
-            feed = Feed()
+            feed = Feed(without_book=without_book)
             hearing = asyncio.create_task(_hear(place, listed, feed, closing))
             hearing.add_done_callback(partial(_wake, feed))
             try:
@@ -137,10 +140,9 @@ async def _hear(place: Place, listed: Mapping[str, Listing], feed: Feed, closing
         "streaming": {"keepAlive": PING_MS, "maxPingPongMisses": 100},
         "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
     })  # fmt: skip
-    stream_url = place.stream_url.rstrip("/") + "/ws"
     # Each of its addresses, so that none is left that could be asked by mistake.
     exchange.urls["api"] = rewritten(
-        exchange.urls["api"], UrlSet(place.rest_url, stream_url, stream_url, place.allowed_hosts)
+        exchange.urls["api"], UrlSet(place.rest_url, place.stream_url, place.stream_url, place.allowed_hosts)
     )
     # What we trade is known; the list of all markets would be megabytes.
     exchange.set_markets([_market(exchange, listing) for listing in listed.values()])
@@ -208,7 +210,9 @@ async def _ask(exchange: Any, feed: Feed, symbol: str, errors: type[Exception]) 
         bid, ask = book["bids"][0], book["asks"][0]
         _quote(feed, symbol, int(book["lastUpdateId"]), bid[0], bid[1], ask[0], ask[1])
     except (errors, ValueError, KeyError, IndexError, TypeError) as error:
-        log.warning("no book to begin with", symbol=symbol, reason=str(error)[:200])
+        if symbol not in feed.without_book:
+            log.warning("no book to begin with", symbol=symbol, reason=str(error)[:200])
+        feed.without_book.add(symbol)
 
 
 def _hear_message(feed: Feed, otherwise: Any, client: Any, message: Any) -> None:
