@@ -43,6 +43,23 @@ fn main() {
     let excused =
         r#"{"mode":"PAPER","symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":1,"price":9,"overrideId":"77"}"#;
     write("order", "accepted-override", excused.as_bytes());
+    let types = [
+        (
+            "stop",
+            r#"{"mode":"PAPER","symbol":"BTCUSDT","side":"SELL","type":"STOP_LOSS_LIMIT","quantity":1,"stopPrice":9,"price":"8.5"}"#,
+        ),
+        (
+            "quote",
+            r#"{"mode":"PAPER","symbol":"BTCUSDT","side":"BUY","type":"MARKET","quoteOrderQty":"100.25"}"#,
+        ),
+        (
+            "gtd",
+            r#"{"mode":"PAPER","symbol":"BTCUSDT","side":"BUY","type":"LIMIT_MAKER","quantity":1,"price":9,"timeInForce":"GTD","expireAt":"2026-11-24T07:00:00.5+01:00"}"#,
+        ),
+    ];
+    for (name, body) in types {
+        write("order", &format!("accepted-{name}"), body.as_bytes());
+    }
     for (name, body) in REFUSED {
         write("order", name, body.as_bytes());
     }

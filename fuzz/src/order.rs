@@ -2,6 +2,7 @@
 
 use crate::json::{Value, members};
 use ordergate_core::refusal::CODES;
+use ordergate_core::render::push_time;
 use ordergate_core::request::{NewOrder, check_idempotency_key, decode_new_order, fingerprint};
 use ordergate_core::terms::{OrdType, TimeInForce};
 use std::collections::BTreeMap;
@@ -40,10 +41,9 @@ fn compare(order: &NewOrder, body: &[u8]) {
     assert_eq!(word("symbol"), Some(order.symbol.as_str()));
     assert_eq!(word("side"), Some(order.side.as_str()));
     assert_eq!(word("type"), Some(order.ord_type.as_str()));
-    let usual = if order.ord_type == OrdType::Market {
-        TimeInForce::Ioc
-    } else {
-        TimeInForce::Gtc
+    let usual = match order.ord_type {
+        OrdType::Market => TimeInForce::Ioc,
+        _ => TimeInForce::Gtc,
     };
     assert_eq!(
         word("timeInForce").unwrap_or(usual.as_str()),
@@ -51,7 +51,18 @@ fn compare(order: &NewOrder, body: &[u8]) {
     );
     assert_eq!(word("clientOrderId"), order.client_order_id.as_deref());
     assert_eq!(word("strategyId"), order.strategy_id.as_deref());
-    assert_eq!(figure("quantity"), Some(order.qty.0.into()));
+    let by_quote = order.quote_qty.is_some();
+    assert_eq!(figure("quantity"), (!by_quote).then_some(order.qty.0.into()));
+    assert_eq!(figure("stopPrice"), order.stop_price.map(|price| price.0.into()));
+    assert_eq!(figure("quoteOrderQty"), order.quote_qty.map(|quote| quote.0));
+    assert_eq!(given.contains_key("expireAt"), order.expire_at.is_some());
+    assert_eq!(order.expire_at.is_some(), order.time_in_force == TimeInForce::Gtd);
+    if let Some(value) = given.get("expireAt").filter(|value| !value.quoted) {
+        assert_eq!(
+            value.text.parse::<i64>().map(|millis| millis * 1_000_000),
+            Ok(order.expire_at.unwrap())
+        );
+    }
     assert_eq!(figure("price"), order.price.map(|price| price.0.into()));
     assert_eq!(
         figure("validForMs"),
@@ -71,10 +82,21 @@ fn compare(order: &NewOrder, body: &[u8]) {
         "price",
         "validForMs",
         "overrideId",
+        "stopPrice",
+        "quoteOrderQty",
+        "expireAt",
     ];
     assert!(given.keys().all(|name| known.contains(name)));
-    assert_eq!(order.price.is_some(), order.ord_type == OrdType::Limit);
-    assert!(order.qty.0 > 0 && order.price.is_none_or(|price| price.0 > 0));
+    use OrdType::{Limit, LimitMaker, Market, StopLossLimit, TakeProfitLimit};
+    let priced = [Limit, LimitMaker, StopLossLimit, TakeProfitLimit].contains(&order.ord_type);
+    assert_eq!(order.price.is_some(), priced);
+    assert_eq!(
+        order.stop_price.is_none(),
+        [Limit, LimitMaker, Market].contains(&order.ord_type)
+    );
+    assert!(order.qty.0 > 0 || (by_quote && order.ord_type == Market && order.qty.0 == 0));
+    let figures = [order.price, order.stop_price];
+    assert!(figures.into_iter().flatten().all(|price| price.0 > 0));
 }
 
 /// The number times 10⁸, digit by digit: shifting the point of a string.
@@ -96,12 +118,22 @@ fn scaled(text: &str) -> i128 {
 fn rewritten(order: &NewOrder) -> String {
     let mut members = vec![
         format!(r#""timeInForce":"{}""#, order.time_in_force),
-        format!(r#""quantity":"{}e-8""#, order.qty.0),
         format!(r#""type":"{}""#, order.ord_type),
         format!(r#""side":"{}""#, order.side),
         format!(r#""symbol":"{}""#, order.symbol),
         format!(r#""mode":"{}""#, order.mode),
     ];
+    match order.quote_qty {
+        Some(quote) => members.push(format!(r#""quoteOrderQty":"{}e-8""#, quote.0)),
+        None => members.push(format!(r#""quantity":"{}e-8""#, order.qty.0)),
+    }
+    members.extend(order.stop_price.map(|price| format!(r#""stopPrice":"{}e-8""#, price.0)));
+    members.extend(order.expire_at.map(|at| {
+        let mut text = String::new();
+        push_time(&mut text, at);
+        // What is below a microsecond follows.
+        format!(r#""expireAt":"{}{:03}Z""#, text.trim_end_matches('Z'), at % 1_000)
+    }));
     members.extend(order.price.map(|price| format!(r#""price":{}E-8"#, price.0)));
     members.extend(
         order

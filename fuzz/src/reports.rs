@@ -89,6 +89,7 @@ fn one(report: &Report<'_>) -> Vec<u8> {
         OrderReport::ReplaceReject(cause) => because("REPLACE_REJECT", cause),
         OrderReport::Replaced { qty, price } => packed(&("REPLACED", order, qty, price)),
         OrderReport::Absent { text } => packed(&("ABSENT", order, text)),
+        OrderReport::Done => packed(&("DONE", order)),
         OrderReport::Found {
             venue_order_id,
             working,

@@ -158,6 +158,7 @@ pub fn reports(orders: &[OrderId]) -> Vec<Report<'static>> {
             cum_qty: "0.5",
         },
         OrderReport::Absent { text: "looked" },
+        OrderReport::Done,
     ];
     let about = about
         .into_iter()

@@ -86,6 +86,17 @@ class Gateway:
         peer: str | None = None,
     ) -> Answer | Refusal: ...
     def cancel(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal: ...
+    def replace(
+        self,
+        authorization: str | None,
+        idempotency_key: str | None,
+        order_id: str,
+        body: bytes,
+        peer: str | None = None,
+    ) -> Answer | Refusal:
+        """New terms of an order; the answer is stored under the key."""
+    def cancel_all(self, authorization: str | None, symbol: str, peer: str | None = None) -> Answer | Refusal:
+        """Cancels the caller's open orders in a symbol; shows each as it stands."""
     def order(self, authorization: str | None, order_id: str, peer: str | None = None) -> Answer | Refusal: ...
     def orders(
         self,

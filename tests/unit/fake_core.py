@@ -137,6 +137,36 @@ class Gateway:
             return Refusal("already_filled", "The order is filled.")
         return 202, self.append("CANCEL", order_id), json.dumps(self.by_id[order_id]).encode()
 
+    def replace(
+        self,
+        authorization: str | None,
+        idempotency_key: str | None,
+        order_id: str,
+        body: bytes,
+        peer: str | None = None,
+    ) -> Any:
+        if not idempotency_key:
+            return Refusal("idempotency_key_missing")
+        if idempotency_key in self.stored:
+            status, _, answer, _ = self.stored[idempotency_key]
+            return status, 0, answer
+        if order_id in self.left:
+            return Refusal("order_left")
+        if order_id not in self.by_id:
+            return Refusal("not_found", f"No order {order_id}.")
+        if self.by_id[order_id]["status"] == "FILLED":
+            return Refusal("already_filled", "The order is filled.")
+        self.by_id[order_id] |= {"status": "PENDING_REPLACE"}
+        answer, seq = json.dumps(self.by_id[order_id]).encode(), self.append("REPLACE", order_id, body)
+        self.stored[idempotency_key] = (202, seq, answer, body)
+        return 202, seq, answer
+
+    def cancel_all(self, authorization: str | None, symbol: str, peer: str | None = None) -> Any:
+        if symbol != "BTCUSDT":
+            return Refusal("unknown_symbol")
+        listed = list(self.by_id.values())
+        return 202, self.append("CANCEL_ALL", symbol), json.dumps({"orders": listed, "more": False}).encode()
+
     def order(self, authorization: str | None, order_id: str, peer: str | None = None) -> Any:
         if authorization != "Bearer good":
             return Refusal("unauthorized")

@@ -47,3 +47,21 @@ def fills(reports: list[Report]) -> list[tuple[object, ...]]:
 def kinds(reports: list[Report]) -> list[tuple[object, ...]]:
     """(kind, order) of each report."""
     return [report[:2] for report in reports]
+
+
+def stop(order: int, side: str, quantity: str, at: str, *, rises: bool, price: str | None = None) -> PaperOrder:
+    kind = "MARKET" if price is None else "GTC"
+    limit_price = None if price is None else units(price)
+    waiting = PaperOrder(order, BTC.symbol, side == "BUY", kind, units(quantity), limit_price)
+    waiting.stop, waiting.rises = units(at), rises
+    return waiting
+
+
+def maker(order: int, side: str, quantity: str, price: str) -> PaperOrder:
+    only = limit(order, side, quantity, price)
+    only.maker_only = True
+    return only
+
+
+def for_quote(order: int, side: str, amount: str) -> PaperOrder:
+    return PaperOrder(order, BTC.symbol, side == "BUY", "MARKET", 0, None, quote_quantity=units(amount))

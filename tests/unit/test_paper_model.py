@@ -16,25 +16,47 @@ from ordergate.venues.paper.fixed import SCALE, units
 from ordergate.venues.paper.matching import Exchange, PaperOrder
 from ordergate.venues.prices.tick import Tick
 
-TICK = units("0.5")
-LISTED = {"ETHBTC": Listing("ETHBTC", "ETH", "BTC", TICK, units("0.01"), 1)}
+TICK, STEP = units("0.5"), units("0.01")
+LISTED = {"ETHBTC": Listing("ETHBTC", "ETH", "BTC", TICK, STEP, 1)}
 FEE_RATE = "0.00123457"
 LATENCY_MS = 3
 
 prices = st.integers(80, 120).map(lambda ticks: ticks * TICK)
 sizes = st.integers(1, 400).map(lambda steps: steps * 1_234_567)
 
-orders = st.tuples(st.just("order"), st.booleans(), st.sampled_from(["GTC", "IOC", "FOK", "MARKET"]), sizes, prices)
+KINDS = ["GTC", "IOC", "FOK", "MARKET", "MAKER", "STOP", "PROFIT", "STOP_GTC", "PROFIT_IOC", "QUOTE"]
+"""How what does not fill at once ends, or the type: MAKER is LIMIT_MAKER, STOP and PROFIT are STOP_LOSS and TAKE_PROFIT
+(with a limit at the stop price when something follows), QUOTE is MARKET by amount of quote."""
+orders = st.tuples(st.just("order"), st.booleans(), st.sampled_from(KINDS), sizes, prices)
 handed = st.tuples(
-    st.just("handed"), st.booleans(), st.sampled_from(["GTC", "IOC"]), sizes, prices, st.sampled_from([0, 7])
-)
+    st.just("handed"), st.booleans(), st.sampled_from(["GTC", "IOC", "MAKER", "STOP", "PROFIT_IOC"]), sizes, prices,
+    st.sampled_from([0, 7]),
+)  # fmt: skip
+amends = st.tuples(st.just("amend"), st.integers(1, 40), st.integers(1, 400).map(lambda steps: steps * 617_283))
 cancels = st.tuples(st.just("cancel"), st.integers(1, 40))
 quotes = st.tuples(st.just("quote"), prices, st.integers(1, 5), sizes, sizes)
 trades = st.tuples(st.just("trade"), prices, sizes)
 waits = st.tuples(st.just("wait"), st.integers(1, 4))
-events = st.lists(st.one_of(orders, orders, handed, cancels, quotes, trades, waits), max_size=60)
+events = st.lists(st.one_of(orders, orders, handed, amends, cancels, quotes, trades, waits), max_size=60)
 
 Event = tuple[Any, ...]
+
+
+def made(number: int, buy: bool, kind: str, size: int, price: int) -> PaperOrder:
+    """The order of an event."""
+    first, _, rest = kind.partition("_")
+    waits = first in ("STOP", "PROFIT")
+    at_market = kind in ("MARKET", "STOP", "PROFIT", "QUOTE")
+    order = PaperOrder(number, "ETHBTC", buy, "MARKET" if at_market else rest or first, size, price)
+    if at_market:
+        order.limit = None
+    if first == "MAKER":
+        order.kind, order.maker_only = "GTC", True
+    if waits:
+        order.stop, order.rises = price, buy == (first == "STOP")
+    if kind == "QUOTE":
+        order.left, order.quote_quantity = 0, size * price // SCALE
+    return order
 
 
 @dataclass
@@ -47,15 +69,17 @@ class Naive:
     waiting: list[dict[str, Any]] = field(default_factory=list)
     flight: list[tuple[int, Event]] = field(default_factory=list)
     said: list[Event] = field(default_factory=list)
+    stops: list[dict[str, Any]] = field(default_factory=list)
+    last: int | None = None
     arrivals: int = 0
 
     def happen(self, event: Event, now: int) -> None:
-        if event[0] in ("order", "cancel"):
+        if event[0] in ("order", "cancel", "amend"):
             self.flight.append((now + LATENCY_MS * 1_000_000, event))
         due = [entry for at, entry in self.flight if at <= now]
         self.flight = [(at, entry) for at, entry in self.flight if at > now]
         for entry in due:
-            self.arrive(entry) if entry[0] == "order" else self.cancel(entry[1])
+            {"order": self.arrive, "cancel": self.cancel, "amend": self.amend}[entry[0]](entry)
         if event[0] == "handed":
             self.hand_over(event)
         elif event[0] == "quote":
@@ -63,29 +87,52 @@ class Naive:
         elif event[0] == "trade":
             self.trade(*event[1:])
 
-    def arrive(self, event: Event) -> None:
-        _, buy, kind, size, price, order = event
-        self.said.append(("ACK", order))
-        new = {"order": order, "buy": buy, "kind": kind, "left": size, "price": None if kind == "MARKET" else price}
-        self.meet(new) if self.asks is not None else self.wait(new)
+    @staticmethod
+    def read(event: Event) -> dict[str, Any]:
+        order = made(event[-1], *event[1:5])
+        return {
+            "order": order.order, "buy": order.buy, "kind": order.kind, "left": order.left, "price": order.limit,
+            "maker": order.maker_only, "stop": order.stop, "rises": order.rises, "quote": order.quote_quantity,
+            "done": 0,
+        }  # fmt: skip
 
-    def wait(self, new: dict[str, Any]) -> None:
-        if new["kind"] == "GTC":
+    def arrive(self, event: Event) -> None:
+        new = self.read(event)
+        takes = new["maker"] and self.asks is not None and bool(self.reachable(new))
+        if takes or (new["stop"] is not None and self.last is not None and self.reached(new, self.last)):
+            self.said.append(("REJECT", new["order"]))
+            return
+        self.said.append(("ACK", new["order"]))
+        if new["stop"] is not None:
+            self.stops.append(new)
+        else:
+            self.enter(new)
+
+    @staticmethod
+    def reached(order: dict[str, Any], price: int) -> bool:
+        return bool(price >= order["stop"] if order["rises"] else price <= order["stop"])
+
+    def enter(self, new: dict[str, Any]) -> None:
+        if self.asks is not None:
+            self.meet(new)
+        elif new["kind"] == "GTC":
             self.waiting.append(new)
         else:
             self.said.append(("EXPIRED", new["order"]))
 
     def hand_over(self, event: Event) -> None:
-        _, buy, kind, size, price, filled, order = event
-        new = {"order": order, "buy": buy, "kind": kind, "left": size, "price": price}
+        new, filled = self.read(event), event[5]
+        new["done"] = filled
         if not filled:
-            self.said.append(("ACK", order))
-        if kind != "GTC":
-            self.said.append(("EXPIRED", order))
-        elif filled:
+            self.said.append(("ACK", new["order"]))
+        if new["stop"] is not None and not filled:
+            self.stops.append(new)
+        elif new["kind"] != "GTC":
+            self.said.append(("EXPIRED", new["order"]))
+        elif filled or new["maker"]:
             self.rest(new)
         else:
-            self.meet(new) if self.asks is not None else self.wait(new)
+            self.enter(new)
 
     def rest(self, new: dict[str, Any]) -> None:
         self.arrivals += 1
@@ -110,20 +157,52 @@ class Naive:
                 parts.append((price, part))
         return parts
 
+    def spend(self, order: dict[str, Any]) -> None:
+        levels = (self.asks if order["buy"] else self.bids) or {}
+        filled, end = 0, "EXPIRED"
+        for price in self.reachable(order):
+            part = min(int(Fraction(order["quote"] * SCALE, price)), levels[price]) // STEP * STEP
+            if part:
+                levels[price] -= part
+                filled += part
+                order["quote"] -= round(Fraction(part * price, SCALE))
+                self.said.append(("FILL", order["order"], price, part, False))
+            if int(Fraction(order["quote"] * SCALE, price)) < STEP:
+                end = "DONE" if filled else "EXPIRED"
+                break
+        self.said.append((end, order["order"]))
+
     def meet(self, order: dict[str, Any]) -> None:
+        if order["quote"] is not None:
+            self.spend(order)
+            return
+        if order["maker"] and self.reachable(order):
+            self.said.append(("EXPIRED", order["order"]))
+            return
         levels = (self.asks if order["buy"] else self.bids) or {}
         if order["kind"] != "FOK" or sum(levels[p] for p in self.reachable(order)) >= order["left"]:
             for price, part in self.take(order):
                 order["left"] -= part
+                order["done"] += part
                 self.said.append(("FILL", order["order"], price, part, False))
         if order["left"] and order["kind"] == "GTC":
             self.rest(order)
         elif order["left"]:
             self.said.append(("EXPIRED", order["order"]))
 
-    def cancel(self, order_id: int) -> None:
-        known = [order for order in self.working + self.waiting if order["order"] == order_id]
+    def amend(self, event: Event) -> None:
+        known = [order for order in self.working + self.waiting + self.stops if order["order"] == event[1]]
+        if known and known[0]["done"] < event[2] <= known[0]["done"] + known[0]["left"]:
+            known[0]["left"] = event[2] - known[0]["done"]
+            self.said.append(("REPLACED", event[1]))
+        else:
+            self.said.append(("REPLACE_REJECT", event[1]))
+
+    def cancel(self, event: Event) -> None:
+        order_id = event[1]
+        known = [order for order in self.working + self.waiting + self.stops if order["order"] == order_id]
         self.said.append(("CANCELED" if known else "CANCEL_REJECT", order_id))
+        self.stops = [order for order in self.stops if order not in known]
         self.working = [order for order in self.working if order not in known]
         self.waiting = [order for order in self.waiting if order not in known]
 
@@ -133,6 +212,7 @@ class Naive:
 
     def fill_resting(self, order: dict[str, Any], part: int) -> None:
         order["left"] -= part
+        order["done"] += part
         self.said.append(("FILL", order["order"], order["price"], part, True))
         self.working = [order for order in self.working if order["left"]]
 
@@ -156,6 +236,11 @@ class Naive:
                     part = min(left, order["left"])
                     left -= part
                     self.fill_resting(order, part)
+        self.last = price
+        triggered = [order for order in self.stops if self.reached(order, price)]
+        self.stops = [order for order in self.stops if order not in triggered]
+        for order in triggered:
+            self.enter(order)
 
 
 def play(story: list[Event]) -> tuple[Exchange, Naive, dict[int, PaperOrder], list[tuple[Event, list[Event]]]]:
@@ -167,15 +252,14 @@ def play(story: list[Event]) -> tuple[Exchange, Naive, dict[int, PaperOrder], li
         event = entry
         matching.advance(exchange, now)
         if event[0] in ("order", "handed"):
-            _, buy, kind, size, price = event[:5]
-            limit = None if kind == "MARKET" else price
-            ordered[number] = PaperOrder(number, "ETHBTC", buy, kind, size, limit)
-            fresh = PaperOrder(number, "ETHBTC", buy, kind, size, limit)
+            ordered[number], fresh = made(number, *event[1:5]), made(number, *event[1:5])
             if event[0] == "order":
                 matching.submit(exchange, fresh, now)
             else:
                 matching.hand_over(exchange, fresh, event[5], now)
             event = (*entry, number)
+        elif event[0] == "amend":
+            matching.amend(exchange, event[1], event[2], now)
         elif event[0] == "cancel":
             matching.cancel(exchange, event[1], now)
         elif event[0] == "quote":
@@ -206,7 +290,7 @@ def short(report: Event) -> Event:
 def test_the_naive_exchange_says_the_same(story: list[Event]) -> None:
     exchange, naive, _, chapters = play(story)
     assert [short(report) for _, reports in chapters for report in reports] == naive.said
-    left = {order["order"]: order["left"] for order in naive.working + naive.waiting}
+    left = {order["order"]: order["left"] for order in naive.working + naive.waiting + naive.stops}
     assert {order.order: order.left for order in exchange.orders.values()} == left
 
 
@@ -215,14 +299,21 @@ def test_the_naive_exchange_says_the_same(story: list[Event]) -> None:
 def test_nothing_is_created(story: list[Event]) -> None:
     exchange, _, ordered, chapters = play(story)
     filled: dict[int, int] = defaultdict(int)
+    spent: dict[int, int] = defaultdict(int)
     ended: dict[int, str] = {}
     trade_ids: set[object] = set()
+    taken_over = {event[-1]: event[5] for event, _ in chapters if event[0] == "handed"}
     for event, reports in chapters:
         maker: dict[bool, int] = defaultdict(int)
         for report in reports:
             order = ordered.get(int(report[1]))
-            if report[0] == "CANCEL_REJECT" or order is None:
-                assert report[0] == "CANCEL_REJECT"
+            if report[0] in ("CANCEL_REJECT", "REPLACE_REJECT") or order is None:
+                assert report[0] in ("CANCEL_REJECT", "REPLACE_REJECT")
+                continue
+            if report[0] == "REPLACED":
+                # Only ever smaller, and never below what has traded.
+                assert filled[order.order] < units(str(report[2])) - (taken_over.get(order.order, 0)) <= order.left
+                order.left = units(str(report[2])) - taken_over.get(order.order, 0)
                 continue
             assert order.order not in ended, "nothing is said of an order after its end"
             if report[0] == "FILL":
@@ -235,8 +326,10 @@ def test_nothing_is_created(story: list[Event]) -> None:
                 assert report[2] not in trade_ids
                 trade_ids.add(report[2])
                 filled[order.order] += quantity
+                spent[order.order] += quote
                 maker[order.buy] += quantity if report[8] else 0
-            if report[0] in ("EXPIRED", "CANCELED") or filled[order.order] == order.left:
+            whole = order.quote_quantity is None and filled[order.order] == order.left
+            if report[0] in ("EXPIRED", "CANCELED", "REJECT", "DONE") or whole:
                 ended[order.order] = str(report[0])
         if event[0] == "trade":
             assert max(maker.values(), default=0) <= event[2]
@@ -244,14 +337,17 @@ def test_nothing_is_created(story: list[Event]) -> None:
             assert maker[True] <= 11 * event[4]
             assert maker[False] <= 11 * event[3]
     for number, order in ordered.items():
-        assert filled[number] <= order.left
+        if order.quote_quantity is None:
+            assert filled[number] <= order.left
+        else:
+            assert spent[number] <= order.quote_quantity
         if number in exchange.orders:
             assert exchange.orders[number].left == order.left - filled[number]
             assert number not in ended
     market = exchange.markets["ETHBTC"]
     for side in (market.buys, market.sells):
         assert side == sorted(side, key=lambda entry: entry[:2])
-    resting = {entry[2].order for entry in market.buys + market.sells} | market.waiting.keys()
+    resting = {entry[2].order for entry in market.buys + market.sells} | market.waiting.keys() | market.stops.keys()
     assert resting == exchange.orders.keys()
     in_flight = {item.order for _, item in exchange.in_flight if isinstance(item, PaperOrder)}
     assert ordered.keys() == resting | ended.keys() | in_flight

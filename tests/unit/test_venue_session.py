@@ -15,7 +15,7 @@ from ordergate.venues.paper.session import Session
 from ordergate.venues.prices import PricesRefused, Tick
 from tests.unit.paper_parts import BTC, quote, trade
 from tests.unit.valkey_server import Valkey, valkey
-from tests.unit.venue_stage import NOW, SESSION, FakeJournal, Stage, cancel, connected, greeted, play, submit
+from tests.unit.venue_stage import NOW, SESSION, FakeJournal, Stage, amend, cancel, connected, greeted, play, submit
 
 
 @pytest.fixture
@@ -254,3 +254,30 @@ def test_a_failing_source_ends_the_session_with_its_words(place: Path, server: V
         listener.close()
 
     asyncio.run(run())
+
+
+def test_types_amounts_and_changes_in_place_reach_the_venue(place: Path, server: Valkey) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.ticks.put_nowait(quote("39000", "39001"))
+        stage.ticks.put_nowait(trade("39000.5", "1"))
+        await stage.settle()
+        stage.give(
+            submit(201, kind="LIMIT_MAKER", price="39001"),
+            submit(202, kind="STOP_LOSS", side="SELL", price=None, stop="38000", quantity="0.5"),
+            submit(203, kind="TAKE_PROFIT_LIMIT", price="38500", stop="38600"),
+            submit(204, kind="MARKET", time_in_force="IOC", price=None, quantity="0", quote="390.01"),
+            submit(205, quantity="2"),
+        )
+        reports = await stage.gateway.reports(7)
+        assert [report[:2] for report in reports] == [
+            ["REJECT", 201], ["ACK", 202], ["ACK", 203], ["ACK", 204], ["FILL", 204], ["DONE", 204], ["ACK", 205],
+        ]  # fmt: skip
+        assert reports[0][2] == "WOULD_TAKE"
+        assert reports[4][3:6] == ["39001", "0.01", "390.01"]
+        # The cancels and changes of others do not wait for a new order's reading.
+        stage.give(amend(205, "1.5"), cancel(202), amend(203, "3"))
+        assert [report[:3] for report in await stage.gateway.reports(3)] == [
+            ["REPLACED", 205, "1.5"], ["CANCELED", 202, ""], ["REPLACE_REJECT", 203, "AMEND_REFUSED"],
+        ]  # fmt: skip
+
+    play(place, server, scenario)

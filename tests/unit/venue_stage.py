@@ -58,9 +58,14 @@ class FakeJournal:
 
 
 def submit(order: int, started_ns: int = NOW, *, price: str | None = "39000", filled: str = "0", kind: str = "LIMIT",
-           time_in_force: str = "GTC", side: str = "BUY", quantity: str = "1") -> Work:  # fmt: skip
+           time_in_force: str = "GTC", side: str = "BUY", quantity: str = "1", stop: str | None = None,
+           quote: str | None = None) -> Work:  # fmt: skip
     terms = (side, kind, time_in_force, quantity, filled, price)
-    return ("SUBMIT", order, started_ns, "demo", "BTCUSDT", *terms, f"og-{order}", None, False)
+    return ("SUBMIT", order, started_ns, "demo", "BTCUSDT", *terms, f"og-{order}", None, False, stop, quote)
+
+
+def amend(order: int, quantity: str) -> Work:
+    return ("AMEND", order, NOW, f"og-{order}", quantity)
 
 
 def cancel(order: int) -> Work:

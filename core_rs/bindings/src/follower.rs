@@ -4,7 +4,7 @@ use crate::errors::{FollowerStopped, stopped};
 use crate::rows::{Batch, Folded};
 use crate::start::newest_state;
 use crate::table::{EventHash, Rows};
-use crate::venue_facts::external_item;
+use crate::work::Work;
 use ordergate_core::account::Account;
 use ordergate_core::record::{DoubtRequery, FOLD_VERSION, Record, VenueIdAttached};
 use ordergate_core::render::order_json;
@@ -14,7 +14,7 @@ use ordergate_core::terms::{Nanos, OrderId, Seq, SessionId};
 use ordergate_journal::{Hash, JournalClock, snapshots};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::PyList;
 use std::path::{Path, PathBuf};
 
 /// Records a plain catch-up folds in one go.
@@ -31,16 +31,6 @@ pub struct Follower {
     hash_agreed: Seq,
     /// Last record and hash of the last chunk folded, or of the snapshot.
     end: Option<(Seq, Hash)>,
-}
-
-/// A piece of work for a venue.
-enum Work {
-    Submit(OrderId),
-    Cancel(OrderId, Nanos),
-    /// Somebody asks to look for an order in doubt again.
-    Query(OrderId, Nanos),
-    /// An order that the venue has shown has its id now.
-    External(OrderId),
 }
 
 impl Follower {
@@ -86,66 +76,6 @@ impl Follower {
             })
             .map_err(stopped)
             .and_then(|records| self.check_version().map(|()| records))
-    }
-
-    fn item<'py>(&self, py: Python<'py>, work: &Work) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let (id, cancel_at) = match work {
-            Work::Submit(id) => (*id, None),
-            Work::Cancel(id, at) => (*id, Some(*at)),
-            Work::Query(id, at) => return ("QUERY", *id, *at).into_pyobject(py).map(Some),
-            Work::External(id) => return external_item(py, &self.state, *id),
-        };
-        let Some(order) = self.state.order(id) else {
-            return Ok(None);
-        };
-        let venue_id = self.state.client_id_at_venue(order);
-        if let Some(at) = cancel_at {
-            return ("CANCEL", id, at, venue_id).into_pyobject(py).map(Some);
-        }
-        let terms = &order.terms;
-        let account = self
-            .state
-            .account(terms.account)
-            .map_or("", |account| account.name.as_str());
-        let symbol = self
-            .state
-            .instrument(terms.instrument)
-            .map_or("", |instrument| instrument.symbol.as_str());
-        let started = order.submit.map_or(order.received_at, |submit| submit.at);
-        let (head, middle, tail) = (
-            ("SUBMIT", id, started, account, symbol, terms.side.as_str()),
-            (
-                terms.ord_type.as_str(),
-                terms.time_in_force.as_str(),
-                terms.qty.to_string(),
-                order.cum_qty.to_string(),
-            ),
-            (
-                terms.price.map(|price| price.to_string()),
-                venue_id,
-                terms.strategy_id.as_deref(),
-                order.flattens(),
-            ),
-        );
-        let tuple = PyTuple::new(
-            py,
-            head.into_pyobject(py)?
-                .iter()
-                .chain(middle.into_pyobject(py)?.iter())
-                .chain(tail.into_pyobject(py)?.iter())
-                .collect::<Vec<_>>(),
-        )?;
-        Ok(Some(tuple))
-    }
-
-    fn items<'py>(&self, py: Python<'py>, works: &[Work]) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        for work in works {
-            if let Some(item) = self.item(py, work)? {
-                list.append(item)?;
-            }
-        }
-        Ok(list)
     }
 
     /// Cancels go out by whoever is connected now, whichever session sent the order.
@@ -308,7 +238,8 @@ impl Follower {
         Ok(path.display().to_string())
     }
 
-    /// Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items.
+    /// Orders handed over to this session at its start, as SUBMIT items, then pending cancels as CANCEL items and changes
+    /// in place as AMEND items.
     fn open_work<'py>(&self, py: Python<'py>, venue: &str, session: SessionId) -> PyResult<Bound<'py, PyList>> {
         let Some(lane) = self.state.lanes().find(|lane| lane.venue == venue) else {
             return Ok(PyList::empty(py));
@@ -325,12 +256,15 @@ impl Follower {
             if order.cancel_pending || order.cancel_wanted {
                 cancels.push(Work::Cancel(order.id, order.updated_at));
             }
+            if order.amending().is_some() {
+                cancels.push(Work::Amend(order.id, order.updated_at));
+            }
         }
         works.append(&mut cancels);
         self.items(py, &works)
     }
 
-    /// SUBMIT and CANCEL items of this session among the next records.
+    /// SUBMIT, CANCEL and AMEND items of this session among the next records.
     fn poll_work<'py>(
         &mut self,
         py: Python<'py>,
@@ -353,6 +287,18 @@ impl Follower {
                 if Self::may_cancel(folded.state, *order, session) =>
             {
                 works.push(Work::Query(*order, folded.ts));
+            }
+            Record::ReplaceAsked(body) if Self::may_cancel(folded.state, body.terms.order, session) => {
+                let id = body.terms.order;
+                match folded
+                    .state
+                    .order(id)
+                    .filter(|order| order.is_open() && order.submit.is_some())
+                {
+                    Some(order) if order.amending().is_some() => works.push(Work::Amend(id, folded.ts)),
+                    Some(order) if order.cancel_pending => works.push(Work::Cancel(id, folded.ts)),
+                    _ => {}
+                }
             }
             Record::SessionOpened(body) if body.venue == venue && folded.seq > session => newer = Some(folded.seq),
             _ => {}

@@ -2,6 +2,7 @@
 
 mod administration;
 mod archive;
+mod changes;
 mod doubts;
 mod errors;
 mod explaining;
@@ -22,6 +23,7 @@ mod table;
 mod venue_facts;
 mod venue_rows;
 mod venues;
+mod work;
 
 use ordergate_core::terms;
 use pyo3::prelude::*;

@@ -65,7 +65,7 @@ impl Gateway {
         self.engine.order_of(caller, parse_id(id).unwrap_or(0))
     }
 
-    fn push_order(&self, out: &mut String, order: &Order) {
+    pub(crate) fn push_order(&self, out: &mut String, order: &Order) {
         let durable_at = self.journal.sealed_at(order.id);
         push_order(out, self.engine.state(), order, durable_at);
     }
@@ -89,8 +89,27 @@ impl Gateway {
         match Record::decode(frame.kind, frame.version, &frame.body) {
             Ok(Record::OrderAccepted(body)) => Ok((body.answer_status, body.answer)),
             Ok(Record::OrderDenied(body)) => Ok((body.answer_status, body.answer)),
+            Ok(Record::ReplaceAsked(body)) => Ok((body.answer_status, body.answer)),
             Ok(_) => Err(unreadable("it holds no answer".to_owned())),
             Err(error) => Err(unreadable(error.to_string())),
+        }
+    }
+
+    /// A decision that is stored: the answer of now, or of the first time.
+    pub(crate) fn submitted<'py>(
+        &self,
+        py: Python<'py>,
+        submitted: Result<Submitted, Refusal>,
+    ) -> Either<Answer<'py>, PyRefusal> {
+        match submitted {
+            Ok(Submitted::Stored { seq, status, body }) => {
+                Either::Answer((status, seq, PyBytes::new(py, body.as_bytes())))
+            }
+            Ok(Submitted::Repeat { seq }) => match self.stored_answer(seq) {
+                Ok((status, body)) => Either::Answer((status, 0, PyBytes::new(py, body.as_bytes()))),
+                Err(refused) => Either::Refusal(refused.into()),
+            },
+            Err(refused) => Either::Refusal(refused.into()),
         }
     }
 
@@ -220,7 +239,7 @@ fn cursor_text(id: OrderId) -> String {
 }
 
 /// Decimal digits without sign or leading zero.
-fn parse_id(text: &str) -> Option<OrderId> {
+pub(crate) fn parse_id(text: &str) -> Option<OrderId> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     if plain { text.parse().ok() } else { None }
 }
@@ -251,16 +270,7 @@ impl Gateway {
         });
         let submitted =
             self.command(|engine, now| engine.submit(caller, idempotency_key, request_id, body, now, durable))?;
-        Ok(match submitted {
-            Ok(Submitted::Stored { seq, status, body }) => {
-                Either::Answer((status, seq, PyBytes::new(py, body.as_bytes())))
-            }
-            Ok(Submitted::Repeat { seq }) => match self.stored_answer(seq) {
-                Ok((status, body)) => Either::Answer((status, 0, PyBytes::new(py, body.as_bytes()))),
-                Err(refused) => Either::Refusal(refused.into()),
-            },
-            Err(refused) => Either::Refusal(refused.into()),
-        })
+        Ok(self.submitted(py, submitted))
     }
 
     /// DELETE /orders/{id}.

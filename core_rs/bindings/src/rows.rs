@@ -65,6 +65,9 @@ impl Batch {
                 self.durable.insert(order, chunk.sealed_ns);
             }
             self.touched.insert(order);
+            // The order that it took over from names it from now on.
+            self.touched
+                .extend(state.order(seq).and_then(|new| new.terms.replaces()));
         }
         if let (Some(code), false) = (applied.alarm, matches!(record, Record::Illegal(_) | Record::Parked(_))) {
             let [kind, detail] = [record.name(), "an unexpected fact was booked"];
@@ -301,7 +304,7 @@ impl Batch {
             terms.side.as_str().into(),
             terms.ord_type.as_str().into(),
             terms.time_in_force.as_str().into(),
-            terms.qty.to_string().into(),
+            state.view(order).qty.map(|qty| qty.to_string()).into(),
             terms.price.map(|price| price.to_string()).into(),
             order.status().as_str().into(),
             order.cum_qty.to_string().into(),
@@ -319,6 +322,11 @@ impl Batch {
             order.last_seq.into(),
             facts.as_deref().into(),
             order.is_external().into(),
+            terms.stop_price().map(|price| price.to_string()).into(),
+            terms.quote_qty().map(|quote| quote.to_string()).into(),
+            terms.expire_at().into(),
+            terms.replaces().into(),
+            order.replaced_by().into(),
         ]);
     }
 

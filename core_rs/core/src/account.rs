@@ -209,6 +209,10 @@ pub(crate) struct Book {
     pub without_outcome: BTreeSet<OrderId>,
     /// Shown as IN_DOUBT.
     pub in_doubt: BTreeSet<OrderId>,
+    /// Open orders that end at a time of their own and that nobody cancels yet, by that time.
+    pub expiring: BTreeSet<(Nanos, OrderId)>,
+    /// Canceled orders whose new order is still to be placed.
+    pub renewals: BTreeSet<OrderId>,
 }
 
 impl Book {
@@ -229,6 +233,15 @@ impl Book {
         set(&mut self.unanswered, before.unanswered, now.unanswered);
         set(&mut self.without_outcome, before.without_outcome, now.without_outcome);
         set(&mut self.in_doubt, before.in_doubt, now.in_doubt);
+        set(&mut self.renewals, before.renewal, now.renewal);
+        if before.expires != now.expires {
+            if let Some(at) = before.expires {
+                self.expiring.remove(&(at, id));
+            }
+            if let Some(at) = now.expires {
+                self.expiring.insert((at, id));
+            }
+        }
         match (before.unsent, now.unsent) {
             (false, true) => {
                 self.deadlines.insert((deadline, id));
@@ -249,6 +262,8 @@ pub(crate) struct Place {
     unanswered: bool,
     without_outcome: bool,
     in_doubt: bool,
+    renewal: bool,
+    expires: Option<Nanos>,
 }
 
 impl Place {
@@ -260,6 +275,11 @@ impl Place {
             unanswered: order.is_unanswered(),
             without_outcome: open && order.submit.is_some() && !order.acked && !order.in_doubt,
             in_doubt: open && order.in_doubt,
+            renewal: order.awaits_renewal(),
+            expires: order
+                .terms
+                .expire_at()
+                .filter(|_| open && !order.cancel_pending && !order.cancel_wanted),
         }
     }
 }

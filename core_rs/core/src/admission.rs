@@ -1,20 +1,19 @@
-//! Commands of clients: placing and canceling orders.
+//! Commands of clients: placing orders.
 
-use crate::account::{Account, index};
+use crate::account::Account;
 use crate::engine::{Caller, Decided, Engine, MAX_UNSENT};
-use crate::facts::{CLIENT_CANCEL, KILLED};
 use crate::instrument::{Instrument, unknown_symbol};
-use crate::lifecycle::{self, Effect, Event, Row};
 use crate::lookup::blank_view;
+use crate::number::Price;
 use crate::order::Order;
-use crate::record::{OrderAccepted, OrderDenied, OrderEvent, Record, RequestKey, Terms};
+use crate::record::{Conditions, OrderAccepted, OrderDenied, Record, RequestKey, Terms};
 use crate::refusal::{self, Refusal};
 use crate::render::{self, OrderView};
 use crate::request::{self, NewOrder};
 use crate::requests::QUOTA;
-use crate::risk::Near;
+use crate::risk::{Near, base_for_quote};
 use crate::state::Broken;
-use crate::terms::{Mode, Nanos, OrdStatus, OrderId, Seq, Side, TradingState};
+use crate::terms::{Nanos, OrderId, Seq, Side, TradingState};
 
 /// What became of a request to place an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +34,6 @@ pub enum Submitted {
     },
 }
 
-/// What became of a request to cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CancelAnswer {
-    /// 202: on its way, or done before it was sent; 200: the order had ended already.
-    pub status: u16,
-    /// Must be durable before the answer leaves.
-    pub seq: Seq,
-    /// The order.
-    pub order: OrderId,
-}
-
-/// What a cancel of an ended order comes to: nothing is left to do, or a refusal that says how it ended.
-///
-/// # Errors
-/// `already_filled`, `already_ended` (it was rejected).
-pub fn ended_cancel(order: &Order) -> Result<(), Refusal> {
-    match order.status() {
-        OrdStatus::Filled => Err(Refusal::new(refusal::ALREADY_FILLED, "The order is filled.")),
-        OrdStatus::Rejected => Err(Refusal::new(refusal::ALREADY_ENDED, "The order was rejected.")),
-        _ => Ok(()),
-    }
-}
-
 impl Engine {
     /// Places an order: decode and shape → request key → instrument and filters → trading state → all risk checks.
     ///
@@ -76,7 +52,7 @@ impl Engine {
         let now = now.max(self.state.last_ts());
         let decoded = request::decode_new_order(body)
             .and_then(|order| Ok((order, request::check_idempotency_key(idempotency_key)?)));
-        let (order, key) = match decoded {
+        let (mut order, key) = match decoded {
             Ok(decoded) => decoded,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -89,7 +65,10 @@ impl Engine {
             Ok(Some(seq)) => return Ok(Ok(Submitted::Repeat { seq })),
             Err(refusal) => return Ok(Err(refusal)),
         }
-        let instrument = match self.check_before_risk(caller, account, &order, now) {
+        let checked = self
+            .bound_quote(&mut order)
+            .and_then(|()| self.check_before_risk(caller, account, &order, now));
+        let instrument = match checked {
             Ok(instrument) => instrument,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -98,22 +77,39 @@ impl Engine {
             fingerprint: fingerprint.0,
             fingerprint2: fingerprint.1,
         };
-        let (mode, id) = (order.mode, self.state.last_seq() + 1);
-        let (record, status, body, near) = self.decide(caller, account, instrument, order, request, request_id, now);
-        if let Record::OrderAccepted(accepted) = &record {
-            self.take_rates(&accepted.terms, now);
-        }
-        self.commit(record, now)?;
+        let asked = Asked {
+            order,
+            request,
+            request_id,
+            replaces: None,
+        };
+        let (record, status, body, near) = self.decide(caller, account, instrument, asked, now);
+        let seq = self.enter(record, near, now)?;
+        Ok(Ok(Submitted::Stored { seq, status, body }))
+    }
+
+    /// Journals a decision, with what follows from it.
+    pub(crate) fn enter(&mut self, record: Record, near: Vec<Near>, now: Nanos) -> Result<Seq, Broken> {
+        let mode = match &record {
+            Record::OrderAccepted(body) => {
+                self.take_rates(&body.terms, now);
+                Some(body.terms.mode)
+            }
+            Record::OrderDenied(body) => Some(body.terms.mode),
+            _ => None,
+        };
+        let seq = self.commit(record, now)?;
+        let Some(mode) = mode else { return Ok(seq) };
         for near in near {
             let watched = (near.scope, near.kind, mode);
             self.warn_near(&watched, near.value, near.limit, now)?;
         }
         self.start_waiting(mode, now)?;
-        Ok(Ok(Submitted::Stored { seq: id, status, body }))
+        Ok(seq)
     }
 
     /// The record with the stored answer, if this request was decided before.
-    fn known_request(
+    pub(crate) fn known_request(
         &self,
         account: &Account,
         key: &str,
@@ -149,13 +145,18 @@ impl Engine {
         order: &NewOrder,
         now: Nanos,
     ) -> Result<&Instrument, Refusal> {
-        let instrument = self.check_instrument(account, order)?;
+        let instrument = self.check_instrument(account, order, now)?;
         self.check_trading_state(account, order, now)?;
         self.check_rules(caller, account, instrument, order, now)?;
         Ok(instrument)
     }
 
-    fn check_instrument(&self, account: &Account, order: &NewOrder) -> Result<&Instrument, Refusal> {
+    pub(crate) fn check_instrument(
+        &self,
+        account: &Account,
+        order: &NewOrder,
+        now: Nanos,
+    ) -> Result<&Instrument, Refusal> {
         let Some(instrument) = self.state.instrument_by_symbol(&order.symbol) else {
             return Err(unknown_symbol(&order.symbol));
         };
@@ -163,9 +164,14 @@ impl Engine {
             let message = format!("{} is {}", instrument.symbol, instrument.status);
             return Err(Refusal::field(refusal::SYMBOL_NOT_TRADING, "symbol", message));
         }
-        let mark = self.mark(order.mode, instrument.instrument);
-        let meets = mark.map(|mark| if order.side == Side::Buy { mark.ask } else { mark.bid });
-        instrument.check_filters(order, meets)?;
+        instrument.check_filters(order, self.meets(order, instrument))?;
+        if order.expire_at.is_some_and(|at| at <= now) {
+            return Err(Refusal::field(
+                refusal::INVALID_FIELD,
+                "expireAt",
+                "must lie in the future",
+            ));
+        }
         let working = order
             .client_order_id
             .as_deref()
@@ -181,6 +187,29 @@ impl Engine {
                 ))
             }
         }
+    }
+
+    /// The price of the other side, as last told.
+    fn meets(&self, order: &NewOrder, instrument: &Instrument) -> Option<Price> {
+        let mark = self.mark(order.mode, instrument.instrument)?;
+        Some(if order.side == Side::Buy { mark.ask } else { mark.bid })
+    }
+
+    /// An amount of quote counts as the most that it may come to: everything that looks at quantities can then judge it.
+    ///
+    /// # Errors
+    /// `invalid_quantity` when that cannot be represented.
+    pub(crate) fn bound_quote(&self, order: &mut NewOrder) -> Result<(), Refusal> {
+        let Some(quote) = order.quote_qty else {
+            return Ok(());
+        };
+        let instrument = self.state.instrument_by_symbol(&order.symbol);
+        // Without a price the checks refuse it.
+        if let Some(price) = instrument.and_then(|instrument| self.meets(order, instrument)) {
+            let out_of_range = || Refusal::field(refusal::INVALID_QUANTITY, "quoteOrderQty", "is out of range");
+            order.qty = base_for_quote(quote, price).ok_or_else(out_of_range)?;
+        }
+        Ok(())
     }
 
     fn check_trading_state(&self, account: &Account, order: &NewOrder, now: Nanos) -> Result<(), Refusal> {
@@ -221,20 +250,23 @@ impl Engine {
     }
 
     /// The decision with the answer that will be replayed byte for byte.
-    #[allow(clippy::too_many_arguments, reason = "one caller; each is an input of the decision")]
-    fn decide(
+    pub(crate) fn decide(
         &self,
         caller: Caller,
         account: &Account,
         instrument: &Instrument,
-        order: NewOrder,
-        request: RequestKey,
-        request_id: &str,
+        asked: Asked<'_>,
         now: Nanos,
     ) -> (Record, u16, String, Vec<Near>) {
+        let Asked {
+            order,
+            request,
+            request_id,
+            replaces,
+        } = asked;
         let (checked, mut decision) = self.assess(caller, account, instrument, &order, now);
         let id = self.state.last_seq() + 1;
-        let terms = terms_of(caller, instrument, order);
+        let terms = terms_of(caller, instrument, order, replaces);
         let mut answer = String::with_capacity(512);
         match checked {
             Ok(approved) => {
@@ -291,75 +323,28 @@ impl Engine {
                 .ok_or_else(|| Refusal::new(refusal::NOT_FOUND, "There is no such order.")),
         }
     }
+}
 
-    /// Cancels an order: at once while it is unsent, else by asking the venue. Never blocked by a kill.
-    ///
-    /// # Errors
-    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected), `rate_limited`.
-    pub fn cancel(&mut self, caller: Caller, order: OrderId, now: Nanos) -> Decided<CancelAnswer> {
-        self.check_poison()?;
-        let found = match self.order_of(caller, order) {
-            Ok(found) => found,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let seq = found.last_seq;
-        if !found.is_open() {
-            return Ok(ended_cancel(found).map(|()| CancelAnswer {
-                status: 200,
-                seq,
-                order,
-            }));
-        }
-        let terms = found.terms.clone();
-        if let Err(refusal) = self.take_cancel_rates(&terms, now) {
-            return Ok(Err(refusal));
-        }
-        let asked = self.request_cancel(order, CLIENT_CANCEL, now)?;
-        Ok(Ok(CancelAnswer {
-            status: 202,
-            seq: asked.unwrap_or(seq),
-            order,
-        }))
-    }
-
-    /// Journals a cancel if the order can still be canceled and none is under way: an unsent order ends at once.
-    pub(crate) fn request_cancel(&mut self, id: OrderId, reason: &str, now: Nanos) -> Result<Option<Seq>, Broken> {
-        let Some(order) = self.state.order(id) else {
-            return Ok(None);
-        };
-        let body = OrderEvent {
-            order: id,
-            reason: reason.to_owned(),
-            text: String::new(),
-            venue_order_id: None,
-        };
-        let effect = lifecycle::cell(Row::of(order), Event::CancelRequested).effect;
-        let record = match effect {
-            Effect::Cancel => Record::Canceled(body),
-            Effect::AskCancel => Record::CancelRequested(body),
-            Effect::WantCancel if !order.cancel_wanted => Record::CancelRequested(body),
-            _ => return Ok(None),
-        };
-        self.commit(record, now).map(Some)
-    }
-
-    /// Ends the unsent orders that this holds for, as killed.
-    pub(crate) fn kill_unsent(&mut self, now: Nanos, is_in_scope: impl Fn(&Order) -> bool) -> Result<(), Broken> {
-        for mode in Mode::ALL {
-            let unsent = &self.state.books[index(*mode)].unsent;
-            let hit = |id: &&OrderId| self.state.order(**id).is_some_and(&is_in_scope);
-            let killed: Vec<OrderId> = unsent.iter().filter(hit).copied().collect();
-            for order in killed {
-                self.request_cancel(order, KILLED, now)?;
-            }
-        }
-        Ok(())
-    }
+/// An order to be decided, with the identity of its request.
+pub(crate) struct Asked<'a> {
+    pub order: NewOrder,
+    pub request: RequestKey,
+    /// Of the answer, for people.
+    pub request_id: &'a str,
+    /// The order that it takes over from.
+    pub replaces: Option<OrderId>,
 }
 
 /// What was asked, as journaled.
-fn terms_of(caller: Caller, instrument: &Instrument, order: NewOrder) -> Terms {
+fn terms_of(caller: Caller, instrument: &Instrument, order: NewOrder, replaces: Option<OrderId>) -> Terms {
+    let conditions = Conditions {
+        stop_price: order.stop_price,
+        quote_qty: order.quote_qty,
+        expire_at: order.expire_at,
+        replaces,
+    };
     Terms {
+        conditions: (conditions != Conditions::default()).then(|| Box::new(conditions)),
         account: caller.account,
         key: caller.key,
         mode: order.mode,

@@ -69,6 +69,12 @@ fn terms(object: &mut Object<'_>, terms: &Terms, symbol: &str) {
         .maybe("clientOrderId", terms.client_order_id.as_deref())
         .maybe("strategyId", terms.strategy_id.as_deref())
         .bare("key", terms.key);
+    // Appended only where there is one, so that the text of every order from before stays as it was.
+    object
+        .maybe("stopPrice", terms.stop_price())
+        .maybe("quoteOrderQty", terms.quote_qty())
+        .maybe("expireAtNs", terms.expire_at())
+        .maybe("replaces", terms.replaces());
 }
 
 fn check(out: &mut String, check: &CheckResult) {
@@ -239,6 +245,7 @@ pub fn order_of(seq: u64, record: &Record) -> Option<OrderId> {
         Record::SubmitStarted(body) => Some(body.order),
         Record::Fill(body) => Some(body.order),
         Record::ReplaceRequested(body) | Record::Replaced(body) => Some(body.order),
+        Record::ReplaceAsked(body) => Some(body.terms.order),
         Record::FoundAtVenue(body) => Some(body.order),
         Record::Illegal(body) => (body.order != 0).then_some(body.order),
         Record::OrderReloaded(order) => Some(order.id),
@@ -286,6 +293,16 @@ pub fn payload(out: &mut String, record: &Record, symbol: &str) {
                 .text("quantity", body.qty)
                 .maybe("price", body.price)
                 .text("hold", body.hold);
+        }
+        Record::ReplaceAsked(body) => {
+            let (asked, anew) = (&body.terms, body.terms.anew);
+            object
+                .text("quantity", asked.qty)
+                .maybe("price", asked.price)
+                .text("hold", asked.hold)
+                .bare("anew", anew.is_some())
+                .maybe("stopPrice", anew.and_then(|anew| anew.stop_price))
+                .text("idempotencyKey", &body.request.key);
         }
         Record::FoundAtVenue(body) => {
             object

@@ -19,8 +19,10 @@ pub enum End {
     Canceled,
     /// Refused, with who refused.
     Rejected(RejectedBy),
-    /// Ended by the venue's own rules (IOC remainder, FOK, time).
+    /// Ended by the venue's own rules (IOC remainder, FOK, time), or by the time that the order named itself.
     Expired,
+    /// All that was asked for has traded, where only the venue can tell: an order by amount of quote.
+    Done,
 }
 
 /// What is under way at the venue.

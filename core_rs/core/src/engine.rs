@@ -21,9 +21,10 @@ use crate::windows::Windows;
 use std::collections::BTreeSet;
 
 pub use crate::administration::NewKey;
-pub use crate::admission::{CancelAnswer, Submitted, ended_cancel};
+pub use crate::admission::Submitted;
 pub use crate::approvals::{NewOverride, OVERRIDE_LONGEST_NS};
 pub use crate::doubts::{DECLARED_ABSENT, DOUBT_ALARM_NS};
+pub use crate::ending::{CancelAnswer, ended_cancel};
 pub use crate::flatten::NotFlat;
 pub use crate::limit_changes::{Changed, LOOSEN_PERCENT, MAX_REQUESTS, REQUEST_KEEP_NS, parse_kinds, parse_limit};
 pub use crate::prices::{Depth, Mark};
@@ -90,7 +91,7 @@ pub struct Engine {
     emitted: Vec<Emitted>,
     /// Where records are encoded, reused.
     scratch: Vec<u8>,
-    changed: Vec<OrderId>,
+    pub(crate) changed: Vec<OrderId>,
     poison: Option<Broken>,
     pub(crate) dropped: u64,
     pub(crate) duplicates: u64,
@@ -160,6 +161,7 @@ impl Engine {
         };
         let seq = self.commit(Record::Epoch(body), now)?;
         self.resume_kills(now)?;
+        self.resume_replaces(now)?;
         Ok(seq)
     }
 

@@ -19,7 +19,8 @@ impl Engine {
     /// What [`Engine::submit`] refuses before the checks.
     pub fn preview(&self, caller: Caller, body: &[u8], now: Nanos) -> Result<String, Refusal> {
         let now = now.max(self.state.last_ts());
-        let order = request::decode_new_order(body)?;
+        let mut order = request::decode_new_order(body)?;
+        self.bound_quote(&mut order)?;
         let account = self.state.account(caller.account);
         let account = account.ok_or_else(|| Refusal::new(refusal::UNAUTHORIZED, "The account is not known."))?;
         let instrument = self.check_before_risk(caller, account, &order, now)?;
@@ -122,6 +123,9 @@ fn nothing(mode: Mode, symbol: &str, side: Side, mark: Option<&Mark>) -> NewOrde
         time_in_force: TimeInForce::Gtc,
         qty: Qty(0),
         price: Some(mark.map(Mark::mid).unwrap_or_default()),
+        stop_price: None,
+        quote_qty: None,
+        expire_at: None,
         client_order_id: None,
         strategy_id: None,
         valid_for_ms: None,

@@ -6,7 +6,7 @@ use crate::account::Position;
 use crate::number::{Amount, Money, Price};
 use crate::order::{Order, remaining};
 use crate::record::Fill;
-use crate::terms::{Side, TimeInForce};
+use crate::terms::Side;
 use serde::{Deserialize, Serialize};
 
 /// Sums of one owner's trades and open orders in one instrument and mode.
@@ -150,8 +150,9 @@ pub struct Open {
     pub qty: Amount,
     /// Worst price × leaves in quote, rounded up; while a replace is under way the larger.
     pub notional: Amount,
-    /// How far into the other side it reaches: its price, the bolder of two, and for MARKET the end of the scale.
-    pub reach: Price,
+    /// How far into the other side it reaches: its price, the bolder of two, and for MARKET the end of the scale. `None`
+    /// for one that waits for its stop price: it is not in the book, and what it meets then is for the venue to prevent.
+    pub reach: Option<Price>,
     /// Whether it may rest at the venue. What only takes (MARKET, IOC, FOK) never meets another that only takes.
     pub rests: bool,
 }
@@ -175,7 +176,7 @@ impl Open {
             ),
             Side::Sell => {
                 // A MARKET SELL counts at the price it met when it was accepted.
-                let price = terms.price.or(order.reference).unwrap_or_default();
+                let price = order.counted_price().unwrap_or_default();
                 let new_price = replaced.and_then(|new| new.price).unwrap_or(price);
                 let at = |price: Price, leaves: Amount| Money(i128::from(price.0) * leaves.0).to_amount_ceil();
                 let notional = at(price, leaves).max(at(new_price, renewed));
@@ -185,8 +186,8 @@ impl Open {
         Some(Self {
             qty: leaves.max(renewed),
             notional,
-            reach,
-            rests: terms.time_in_force == TimeInForce::Gtc,
+            reach: (!terms.ord_type.has_stop()).then_some(reach),
+            rests: terms.time_in_force.rests(),
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::exposure::Open;
 use crate::number::{Amount, Price, Qty};
 use crate::order::Order;
-use crate::record::{ExternalOrder, Record, Terms};
+use crate::record::{Conditions, ExternalOrder, Record, Terms};
 use crate::report::Report;
 use crate::risk::with_slippage;
 use crate::state::{Applied, Broken, State};
@@ -31,6 +31,12 @@ impl Order {
             client_order_id: found.client_order_id.clone(),
             strategy_id: None,
             valid_for_ms: None,
+            conditions: found.stop_price.map(|stop_price| {
+                Box::new(Conditions {
+                    stop_price: Some(stop_price),
+                    ..Conditions::default()
+                })
+            }),
         };
         Self {
             hold: found.hold,

@@ -18,6 +18,10 @@ pub const NOT_AT_VENUE: &str = "NOT_AT_VENUE";
 pub const NEVER_SENT: &str = "NEVER_SENT";
 /// Reason of an order that its client canceled.
 pub const CLIENT_CANCEL: &str = "CLIENT_CANCEL";
+/// Reason of an order whose own time had come.
+pub const GTD: &str = "GTD";
+/// Reason of an order that another one takes over from.
+pub const REPLACED: &str = "REPLACED";
 
 /// Sums after a trade; `None` when out of range.
 #[must_use]
@@ -73,6 +77,8 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
             order.cancel_pending = true;
             order.cancel_wanted = false;
             order.reason = change.reason().into();
+            // Who wants it gone wants no other in its place.
+            order.replace.take_if(|new| new.anew.is_some());
         }
         Effect::WantCancel => {
             order.cancel_wanted = true;
@@ -86,8 +92,18 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
             order.cancel_pending = false;
             order.cancel_in_doubt = false;
             order.reason = "".into();
+            order.replace.take_if(|new| new.anew.is_some());
         }
         Effect::AskReplace | Effect::Replace => renew(order, change, effect),
+        Effect::AskRenewal => {
+            renew(order, change, Effect::AskReplace);
+            (order.cancel_pending, order.cancel_wanted) = (true, false);
+            order.reason = REPLACED.into();
+        }
+        Effect::Withdraw => {
+            finish(order, End::Canceled, REPLACED);
+            renew(order, change, Effect::AskReplace);
+        }
         Effect::ReplaceLost => order.replace = None,
         Effect::Reject => finish(order, End::Rejected(RejectedBy::Venue), change.reason()),
         Effect::NotSent => {
@@ -99,7 +115,17 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
             };
             finish(order, End::Rejected(by), NOT_SENT);
         }
-        Effect::Cancel => finish(order, End::Canceled, &cancel_reason(order, change)),
+        Effect::Cancel => {
+            let reason = cancel_reason(order, change);
+            let renewal = order.replace.take_if(|new| new.anew.is_some());
+            finish(
+                order,
+                if &*reason == GTD { End::Expired } else { End::Canceled },
+                &reason,
+            );
+            order.replace = renewal.filter(|_| !order.is_complete());
+        }
+        Effect::Done => finish(order, End::Done, ""),
         Effect::Expire => finish(order, End::Expired, change.reason()),
         Effect::Absent => finish(order, End::Rejected(RejectedBy::Venue), NOT_AT_VENUE),
         Effect::NeverSent => finish(order, End::Canceled, NEVER_SENT),
@@ -108,6 +134,7 @@ pub(crate) fn turn(order: &mut Order, change: &Change<'_>, effect: Effect, at: N
         | Effect::Book
         | Effect::RejectUnlessAcked
         | Effect::DoubtUnlessAcked
+        | Effect::DoneIfByQuote
         | Effect::NotSentUnlessAcked
         | Effect::AbsentUnlessAcked => {}
     }
@@ -125,6 +152,7 @@ fn know(order: &mut Order, at: Nanos) {
 fn reopen(order: &mut Order) {
     if order.end.take().is_some() {
         order.reason = "".into();
+        order.replace = None;
     }
 }
 
@@ -155,7 +183,10 @@ fn renew(order: &mut Order, change: &Change<'_>, effect: Effect) {
     order.terms.price = new.price.or(order.terms.price);
     order.hold = new.hold;
     order.replace = None;
-    if order.leaves().is_zero() {
+    if order.acked {
+        order.changes_mut().amends += 1;
+    }
+    if order.is_complete() {
         settle(order);
     }
 }
@@ -171,7 +202,7 @@ fn book(order: &mut Order, fill: &Fill, at: Nanos) -> Option<()> {
     if order.end == Some(End::Rejected(RejectedBy::Venue)) {
         reopen(order);
     }
-    if order.leaves().is_zero() {
+    if order.is_complete() {
         if order.end.is_none() {
             // What was asked for meanwhile came too late.
             order.reason = "".into();
@@ -181,10 +212,13 @@ fn book(order: &mut Order, fill: &Fill, at: Nanos) -> Option<()> {
     Some(())
 }
 
-/// A venue that only confirms has no reason of its own: ours is why the cancel was asked for.
+/// A venue that only confirms has no reason of its own: ours is why the cancel was asked for. What follows from ours
+/// (a new order, EXPIRED) does not hang on the venue's words.
 fn cancel_reason(order: &Order, change: &Change<'_>) -> Box<str> {
+    let asked = order.cancel_pending || order.cancel_wanted;
     match change.reason() {
-        "" if order.cancel_pending || order.cancel_wanted => order.reason.clone(),
+        "" if asked => order.reason.clone(),
+        _ if asked && [GTD, REPLACED].contains(&&*order.reason) => order.reason.clone(),
         told => told.into(),
     }
 }

@@ -258,6 +258,7 @@ impl Engine {
             client_order_id: None,
             strategy_id: strategy.map(str::to_owned),
             valid_for_ms: None,
+            conditions: None,
         };
         let mark = self.mark(mode, instrument);
         let decision = Decision {

@@ -6,7 +6,6 @@ use crate::number::{Amount, Money, Price, Qty};
 use crate::record::InstrumentSet;
 use crate::refusal::{self, FieldError, Refusal};
 use crate::request::NewOrder;
-use crate::terms::OrdType;
 
 /// An instrument with its filters; its id is [`InstrumentSet::instrument`].
 pub type Instrument = InstrumentSet;
@@ -164,12 +163,20 @@ impl InstrumentSet {
             });
         }
         let mut violations = Violations::default();
-        if let Some(price) = order.price {
-            self.check_price(price, &mut violations);
+        for (field, price) in [("price", order.price), ("stopPrice", order.stop_price)] {
+            if let Some(price) = price {
+                self.check_price(field, price, &mut violations);
+            }
         }
-        self.check_quantity(order, &mut violations);
-        if let Some(price) = order.price.or(reference) {
-            self.check_notional(price.times(order.qty), &mut violations);
+        match order.quote_qty {
+            Some(quote) => self.check_quote(quote, reference, &mut violations),
+            None => self.check_quantity(order, &mut violations),
+        }
+        let priced = order.price.or(order.stop_price).or(reference);
+        match (order.quote_qty.and_then(Amount::to_money), priced) {
+            (Some(quote), _) => self.check_notional("quoteOrderQty", quote, &mut violations),
+            (None, Some(price)) => self.check_notional("quantity", price.times(order.qty), &mut violations),
+            (None, None) => {}
         }
         match violations.code {
             None => Ok(()),
@@ -177,11 +184,11 @@ impl InstrumentSet {
         }
     }
 
-    fn check_price(&self, price: Price, violations: &mut Violations) {
+    fn check_price(&self, field: &str, price: Price, violations: &mut Violations) {
         let mut add = |rule: &str, limit: Price| {
             violations.push(
                 refusal::INVALID_PRICE,
-                "price",
+                field,
                 format!("{price} {rule} {limit} (PRICE_FILTER)"),
             );
         };
@@ -214,15 +221,39 @@ impl InstrumentSet {
         if self.step.0 > 0 && qty.0 % self.step.0 != 0 {
             add("is not a multiple of the step size", self.step, "LOT_SIZE");
         }
-        if order.ord_type == OrdType::Market && !self.market_max_qty.is_zero() && qty > self.market_max_qty {
+        if !order.ord_type.has_price() && !self.market_max_qty.is_zero() && qty > self.market_max_qty {
             add(ABOVE, self.market_max_qty, "MARKET_LOT_SIZE");
         }
     }
 
-    fn check_notional(&self, notional: Money, violations: &mut Violations) {
+    /// What an amount of quote comes to now, in whole steps, must be a quantity that can be ordered.
+    fn check_quote(&self, quote: Amount, reference: Option<Price>, violations: &mut Violations) {
+        let Some(price) = reference.filter(|price| price.0 > 0) else {
+            return;
+        };
+        let base = quote
+            .to_money()
+            .map_or(i128::MAX, |money| money.0 / i128::from(price.0));
+        let base = Amount(base - base % i128::from(self.step.0.max(1)));
+        let mut add = |rule: &str, limit: Qty, filter: &str| {
+            let message = format!("comes to {base}, which {rule} {limit} ({filter})");
+            violations.push(refusal::INVALID_QUANTITY, "quoteOrderQty", message);
+        };
+        if base < self.min_qty.into() || base.is_zero() {
+            add(BELOW, self.min_qty, "LOT_SIZE");
+        }
+        if !self.max_qty.is_zero() && base > self.max_qty.into() {
+            add(ABOVE, self.max_qty, "LOT_SIZE");
+        }
+        if !self.market_max_qty.is_zero() && base > self.market_max_qty.into() {
+            add(ABOVE, self.market_max_qty, "MARKET_LOT_SIZE");
+        }
+    }
+
+    fn check_notional(&self, field: &str, notional: Money, violations: &mut Violations) {
         let mut add = |side: &str, limit: Amount| {
             let message = format!("makes a notional of {notional}, {side} of {limit} (NOTIONAL)");
-            violations.push(refusal::INVALID_NOTIONAL, "quantity", message);
+            violations.push(refusal::INVALID_NOTIONAL, field, message);
         };
         // Rounded away from the limit, each comparison is the exact one.
         if notional.to_amount_floor() < self.min_notional {

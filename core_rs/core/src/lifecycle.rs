@@ -1,12 +1,13 @@
-//! The life cycle: which event does what to an order, in one table of 12 rows × 17 events.
+//! The life cycle: which event does what to an order, in one table of 12 rows × 18 events.
 //!
 //! A row is what the order looks like, an event is what happened, a cell is the effect on the facts. Fills have no
 //! illegal cell: an exchange's trade counts whatever we believed. An illegal event is recorded and counted, and never
 //! raised at a client.
 
-use crate::order::{Order, Sighting};
-use crate::record::{Fill, OrderEvent, ReplaceTerms, VenueSnapshot};
-use crate::terms::{OrdStatus, RejectedBy, SessionId};
+use crate::order::Order;
+use crate::terms::{OrdStatus, RejectedBy};
+
+pub use crate::turns::{Change, is_news, resolve};
 
 /// What the order looks like: its status, with the two kinds of REJECTED apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,11 +89,13 @@ pub enum Event {
     Expired,
     FoundAtVenue,
     AbsentAtVenue,
+    /// The venue says that all that was asked for has traded.
+    Done,
 }
 
 impl Event {
     /// Every event with its name in the audit trail, in the table's order.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::SubmitStarted, "SUBMIT_STARTED"),
         (Self::Acked, "ACKED"),
         (Self::Rejected, "REJECTED"),
@@ -110,6 +113,7 @@ impl Event {
         (Self::Expired, "EXPIRED"),
         (Self::FoundAtVenue, "FOUND_AT_VENUE"),
         (Self::AbsentAtVenue, "ABSENT_AT_VENUE"),
+        (Self::Done, "DONE"),
     ];
 
     /// Name in the audit trail.
@@ -158,6 +162,10 @@ pub enum Effect {
     AskReplace,
     /// New terms are in force.
     Replace,
+    /// A cancel is under way, and a new order follows it.
+    AskRenewal,
+    /// Never sent, and ended for a new order.
+    Withdraw,
     /// The old terms stay.
     ReplaceLost,
     /// No longer working, by the venue's rules.
@@ -172,6 +180,11 @@ pub enum Effect {
     AbsentUnlessAcked,
     /// Proved absent and never sent.
     NeverSent,
+    /// All that was asked for has traded.
+    Done,
+    /// [`Effect::Done`] of an order by amount of quote that has traded. Of any other its quantity tells: a trade is
+    /// missing when that is not reached.
+    DoneIfByQuote,
 }
 
 /// One cell: the effect, and whether people should look.
@@ -184,7 +197,7 @@ pub struct Cell {
 }
 
 /// An ordinary cell.
-const fn c(effect: Effect) -> Cell {
+pub(crate) const fn c(effect: Effect) -> Cell {
     Cell { effect, alarm: false }
 }
 
@@ -194,64 +207,64 @@ const fn a(effect: Effect) -> Cell {
 }
 
 const X: Cell = c(Effect::Illegal);
-const S: Cell = c(Effect::Same);
-const ALARM: Cell = a(Effect::Same);
+pub(crate) const S: Cell = c(Effect::Same);
+pub(crate) const ALARM: Cell = a(Effect::Same);
 
 #[rustfmt::skip]
-const TABLE: [[Cell; 17]; 12] = {
+const TABLE: [[Cell; 18]; 12] = {
     use Effect::*;
     [
         // SUBMIT_STARTED, ACKED, REJECTED, IN_DOUBT, NOT_SENT, FILL, FILL_SEEN,
         // CANCEL_REQUESTED, CANCELED, CANCEL_REJECTED, CANCEL_IN_DOUBT,
-        // REPLACE_REQUESTED, REPLACED, REPLACE_REJECTED, EXPIRED, FOUND_AT_VENUE, ABSENT_AT_VENUE
+        // REPLACE_REQUESTED, REPLACED, REPLACE_REJECTED, EXPIRED, FOUND_AT_VENUE, ABSENT_AT_VENUE, DONE
         /* PENDING_NEW */
         [c(Start), c(Ack), c(Reject), c(Doubt), c(NotSent), a(Book), S,
          c(Cancel), c(Cancel), X, X,
-         c(Replace), X, X, c(Expire), c(Adopt), c(NeverSent)],
+         c(Replace), X, X, c(Expire), c(Adopt), c(NeverSent), a(DoneIfByQuote)],
         /* SUBMITTED: a second SUBMIT_STARTED would be a second send */
         [X, c(Ack), c(Reject), c(Doubt), c(NotSent), c(Book), S,
          c(AskCancel), c(Cancel), S, c(Doubt),
-         X, X, X, c(Expire), c(Adopt), c(Absent)],
+         X, X, X, c(Expire), c(Adopt), c(Absent), c(DoneIfByQuote)],
         /* IN_DOUBT: a refused cancel proves nothing */
         [X, c(Ack), c(RejectUnlessAcked), S, c(NotSentUnlessAcked), c(Book), S,
          c(WantCancel), c(Cancel), S, S,
-         X, X, X, c(Expire), c(Adopt), c(AbsentUnlessAcked)],
+         X, X, X, c(Expire), c(Adopt), c(AbsentUnlessAcked), c(DoneIfByQuote)],
         /* NEW */
         [X, S, a(Reject), S, X, c(Book), S,
          c(AskCancel), c(Cancel), S, c(CancelDoubt),
-         c(AskReplace), ALARM, S, c(Expire), c(Adopt), ALARM],
+         c(AskReplace), ALARM, S, c(Expire), c(Adopt), ALARM, c(DoneIfByQuote)],
         /* PARTIALLY_FILLED */
         [X, S, ALARM, S, X, c(Book), S,
          c(AskCancel), c(Cancel), S, c(CancelDoubt),
-         c(AskReplace), ALARM, S, c(Expire), c(Adopt), ALARM],
+         c(AskReplace), ALARM, S, c(Expire), c(Adopt), ALARM, c(DoneIfByQuote)],
         /* PENDING_CANCEL: perhaps before any answer to the send, so that its outcome may still be any */
         [X, c(Ack), c(RejectUnlessAcked), c(DoubtUnlessAcked), c(NotSentUnlessAcked), c(Book), S,
          S, c(Cancel), c(CancelLost), c(CancelDoubt),
-         X, c(Replace), c(ReplaceLost), c(Expire), c(Adopt), c(AbsentUnlessAcked)],
-        /* PENDING_REPLACE */
+         X, c(Replace), c(ReplaceLost), c(Expire), c(Adopt), c(AbsentUnlessAcked), c(DoneIfByQuote)],
+        /* PENDING_REPLACE: of one to be placed anew, CANCEL_REJECTED and CANCEL_IN_DOUBT speak of its cancel */
         [X, S, X, S, S, c(Book), S,
          c(AskCancel), c(Cancel), S, S,
-         X, c(Replace), c(ReplaceLost), c(Expire), c(Adopt), ALARM],
+         X, c(Replace), c(ReplaceLost), c(Expire), c(Adopt), ALARM, c(DoneIfByQuote)],
         /* FILLED */
         [X, S, X, S, X, a(Book), S,
          X, S, S, S,
-         X, S, S, S, S, S],
+         X, S, S, S, S, S, S],
         /* CANCELED */
         [X, S, S, S, X, a(Book), S,
          S, S, S, S,
-         X, S, S, S, a(Reopen), S],
+         X, S, S, S, a(Reopen), S, S],
         /* EXPIRED */
         [X, S, S, S, X, a(Book), S,
          S, S, S, S,
-         X, S, S, S, a(Reopen), S],
+         X, S, S, S, a(Reopen), S, S],
         /* REJECTED by VENUE */
         [X, a(Ack), S, S, X, a(Book), S,
          X, S, S, S,
-         X, S, S, S, a(Reopen), S],
+         X, S, S, S, a(Reopen), S, S],
         /* REJECTED by GATEWAY */
         [X, a(Effect::Illegal), X, X, X, a(Book), S,
          X, S, S, S,
-         X, X, X, X, ALARM, S],
+         X, X, X, X, ALARM, S, X],
     ]
 };
 
@@ -259,123 +272,4 @@ const TABLE: [[Cell; 17]; 12] = {
 #[must_use]
 pub const fn cell(row: Row, event: Event) -> Cell {
     TABLE[row as usize][event as usize]
-}
-
-/// An event with what it says.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs, reason = "the names are those of the events")]
-pub enum Change<'a> {
-    SubmitStarted(SessionId),
-    Fill(&'a Fill),
-    ReplaceRequested(&'a ReplaceTerms),
-    Replaced(&'a ReplaceTerms),
-    FoundAtVenue(&'a VenueSnapshot),
-    /// Any of the others.
-    Other(Event, &'a OrderEvent),
-}
-
-impl Change<'_> {
-    /// Which event it is for this order.
-    #[must_use]
-    pub fn event(&self, order: &Order) -> Event {
-        match self {
-            Self::SubmitStarted(_) => Event::SubmitStarted,
-            Self::Fill(fill) if order.sighting(fill) == Sighting::New => Event::Fill,
-            Self::Fill(_) => Event::FillSeen,
-            Self::ReplaceRequested(_) => Event::ReplaceRequested,
-            Self::Replaced(_) => Event::Replaced,
-            Self::FoundAtVenue(_) => Event::FoundAtVenue,
-            Self::Other(event, _) => *event,
-        }
-    }
-
-    /// Name of the event, a trade being new.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::SubmitStarted(_) => Event::SubmitStarted.name(),
-            Self::Fill(_) => Event::Fill.name(),
-            Self::ReplaceRequested(_) => Event::ReplaceRequested.name(),
-            Self::Replaced(_) => Event::Replaced.name(),
-            Self::FoundAtVenue(_) => Event::FoundAtVenue.name(),
-            Self::Other(event, _) => event.name(),
-        }
-    }
-
-    pub(crate) fn venue_order_id(&self) -> Option<&str> {
-        match self {
-            Self::FoundAtVenue(found) => found.venue_order_id.as_deref(),
-            Self::Other(_, event) => event.venue_order_id.as_deref(),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::Other(_, event) => &event.reason,
-            _ => "",
-        }
-    }
-
-    /// True for what a venue reports, and so answers SUBMIT_STARTED.
-    pub(crate) fn is_report(&self) -> bool {
-        match self {
-            Self::SubmitStarted(_) | Self::ReplaceRequested(_) => false,
-            Self::Other(event, _) => *event != Event::CancelRequested,
-            Self::Fill(_) | Self::Replaced(_) | Self::FoundAtVenue(_) => true,
-        }
-    }
-}
-
-/// The cell for this order and change, with the conditional effects decided.
-#[must_use]
-pub fn resolve(order: &Order, change: &Change<'_>) -> Cell {
-    let found = cell(Row::of(order), change.event(order));
-    let unless_acked = |effect| if order.acked { ALARM } else { Cell { effect, ..found } };
-    match found.effect {
-        Effect::RejectUnlessAcked => unless_acked(Effect::Reject),
-        Effect::AbsentUnlessAcked => unless_acked(Effect::Absent),
-        // Of an order that the venue has, these speak of the cancel that is under way.
-        Effect::DoubtUnlessAcked if order.acked => S,
-        Effect::NotSentUnlessAcked if order.acked => S,
-        Effect::DoubtUnlessAcked => Cell {
-            effect: Effect::Doubt,
-            ..found
-        },
-        Effect::NotSentUnlessAcked => Cell {
-            effect: Effect::NotSent,
-            ..found
-        },
-        Effect::Reopen => match change {
-            Change::FoundAtVenue(snapshot) if snapshot.working => found,
-            _ => S,
-        },
-        _ => found,
-    }
-}
-
-/// True when the change tells something: a repeat of what is known is not worth a record.
-#[must_use]
-pub fn is_news(order: &Order, change: &Change<'_>, cell: Cell) -> bool {
-    match cell.effect {
-        Effect::Illegal => true,
-        Effect::Same => cell.alarm || answers(order, change) || brings_id(order, change),
-        Effect::Ack => {
-            !order.acked || order.in_doubt || order.end.is_some() || answers(order, change) || brings_id(order, change)
-        }
-        Effect::Adopt => {
-            let ends_doubt = order.in_doubt && matches!(change, Change::FoundAtVenue(snapshot) if snapshot.working);
-            !order.acked || ends_doubt || answers(order, change) || brings_id(order, change)
-        }
-        Effect::CancelDoubt => !order.cancel_in_doubt || answers(order, change),
-        Effect::WantCancel => !order.cancel_wanted,
-        _ => true,
-    }
-}
-
-fn answers(order: &Order, change: &Change<'_>) -> bool {
-    change.is_report() && order.submit.is_some() && !order.answered
-}
-
-fn brings_id(order: &Order, change: &Change<'_>) -> bool {
-    order.venue_order_id.is_none() && change.venue_order_id().is_some()
 }

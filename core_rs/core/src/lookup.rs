@@ -3,14 +3,14 @@
 use crate::account::{Account, Allowed, Key, Position, index};
 use crate::addresses::Network;
 use crate::instrument::Instrument;
-use crate::number::Amount;
+use crate::number::{Amount, Qty};
 use crate::order::{Order, client_id_hash};
 use crate::record::{KeyCreated, Terms};
 use crate::render::{BalanceView, OrderView, PositionView};
 use crate::requests::Request;
 use crate::state::{Counters, Kill, Lane, State};
 use crate::sums::Holder;
-use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId, Side};
+use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdStatus, OrderId, Seq, SessionId, Side};
 
 impl State {
     /// Sequence of the last record folded.
@@ -90,9 +90,18 @@ impl State {
         let symbol = self
             .instrument(order.terms.instrument)
             .map_or("", |instrument| &instrument.symbol);
+        let blank = blank_view(&order.terms, symbol);
+        let status = order.status();
+        let known = if status == OrdStatus::Filled {
+            Qty::try_from(order.cum_qty).ok()
+        } else {
+            None
+        };
         OrderView {
             id: order.id,
-            status: order.status(),
+            status,
+            qty: blank.qty.or(known),
+            replaced_by: order.replaced_by(),
             filled_qty: order.cum_qty,
             avg_fill_price: order.average_price(),
             rejected_by: order.rejected_by(),
@@ -102,7 +111,7 @@ impl State {
             sent_at: order.submit.map(|submit| submit.at),
             acked_at: order.acked_at,
             updated_at: order.updated_at,
-            ..blank_view(&order.terms, symbol)
+            ..blank
         }
     }
 
@@ -350,9 +359,14 @@ pub(crate) fn blank_view<'a>(terms: &'a Terms, symbol: &'a str) -> OrderView<'a>
         side: terms.side,
         ord_type: terms.ord_type,
         time_in_force: terms.time_in_force,
-        qty: terms.qty,
+        qty: terms.quote_qty().is_none().then_some(terms.qty),
         price: terms.price,
-        status: crate::terms::OrdStatus::PendingNew,
+        stop_price: terms.stop_price(),
+        quote_qty: terms.quote_qty(),
+        expire_at: terms.expire_at(),
+        replaces: terms.replaces(),
+        replaced_by: None,
+        status: OrdStatus::PendingNew,
         filled_qty: Amount::ZERO,
         avg_fill_price: None,
         mode: terms.mode,

@@ -5,12 +5,13 @@ use crate::number::{Amount, Money, Price, Qty};
 use crate::record::{Fill, ReplaceTerms, Terms};
 use crate::risk::Hold;
 use crate::sums::StrategyIndex;
-use crate::terms::{Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, Side};
+use crate::terms::{Nanos, OrdStatus, OrderId, RejectedBy, Seq, Side};
 use crate::trades::Trades;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use crate::ends::{End, Pending, Submit};
+pub use crate::renewals::Changes;
 pub use crate::trades::Sighting;
 
 /// How long an order may wait to be sent when it does not say so itself.
@@ -76,6 +77,9 @@ pub struct Order {
     /// Since when it has been in doubt.
     #[serde(default)]
     pub doubt_since: Option<Nanos>,
+    /// What replaces made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changes: Option<Box<Changes>>,
     /// Index of its strategy among the sums.
     #[serde(skip)]
     pub(crate) strategy: Option<StrategyIndex>,
@@ -137,6 +141,7 @@ impl Order {
             reference: None,
             external: None,
             doubt_since: None,
+            changes: None,
             strategy: None,
             mark: 0,
         }
@@ -149,10 +154,11 @@ impl Order {
         if self.end == Some(End::Rejected(RejectedBy::Gateway)) {
             return OrdStatus::Rejected;
         }
-        if self.cum_qty >= self.terms.qty.into() {
+        if self.is_complete() {
             return OrdStatus::Filled;
         }
         match self.end {
+            Some(End::Done) => return OrdStatus::Filled,
             Some(End::Canceled) => return OrdStatus::Canceled,
             Some(End::Rejected(_)) => return OrdStatus::Rejected,
             Some(End::Expired) => return OrdStatus::Expired,
@@ -178,16 +184,32 @@ impl Order {
     #[must_use]
     pub const fn pending(&self) -> Pending {
         match (self.cancel_pending, &self.replace) {
+            (_, Some(new)) if new.anew.is_some() => Pending::Replace,
             (true, _) => Pending::Cancel,
             (false, Some(_)) => Pending::Replace,
             (false, None) => Pending::None,
         }
     }
 
+    /// True once everything that was asked for has traded. How much of base an amount of quote buys only the venue can
+    /// tell, unless all of it is spent.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self.terms.quote_qty() {
+            None => self.cum_qty >= self.terms.qty.into(),
+            Some(quote) => self.cum_quote >= quote,
+        }
+    }
+
+    /// The price that what is left counts at: its own, or what it was taken to meet.
+    pub(crate) fn counted_price(&self) -> Option<Price> {
+        self.terms.price.or(self.reference)
+    }
+
     /// True until it is filled, canceled, rejected or expired.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.end.is_none() && self.cum_qty < self.terms.qty.into()
+        self.end.is_none() && !self.is_complete()
     }
 
     /// True while it is open and no session has been told to send it.
@@ -226,6 +248,9 @@ impl Order {
     /// Quantity traded beyond what was ordered.
     #[must_use]
     pub fn overfill(&self) -> Amount {
+        if self.terms.quote_qty().is_some() {
+            return Amount::ZERO;
+        }
         Amount((self.cum_qty.0 - i128::from(self.terms.qty.0)).max(0))
     }
 
@@ -261,9 +286,9 @@ impl Order {
         if !self.is_open() {
             return Amount::ZERO;
         }
-        let now = self.hold_for(self.terms.qty, self.terms.price);
+        let now = self.hold_for(self.terms.qty, self.terms.price, self.hold);
         match &self.replace {
-            Some(new) => now.max(self.hold_for(new.qty, new.price)),
+            Some(new) => now.max(self.hold_for(new.qty, new.price, new.hold)),
             None => now,
         }
     }
@@ -277,97 +302,23 @@ impl Order {
         }
     }
 
-    fn hold_for(&self, qty: Qty, price: Option<Price>) -> Amount {
+    fn hold_for(&self, qty: Qty, price: Option<Price>, whole: Amount) -> Amount {
         let leaves = remaining(qty, self.cum_qty);
         if self.terms.side == Side::Sell {
             return leaves;
         }
-        match (self.terms.ord_type, price) {
+        match price {
             // Leaves never exceed an order's quantity, which fits 64 bits; the product of two such always fits.
-            (OrdType::Limit, Some(price)) => Money(i128::from(price.0) * leaves.0).to_amount_ceil(),
-            _ if leaves.is_zero() => Amount::ZERO,
-            // A MARKET BUY has no price of its own: what was reserved, less what was paid.
-            _ => Amount((self.hold.0.saturating_sub(self.cum_quote.0)).max(0)),
+            Some(price) => Money(i128::from(price.0) * leaves.0).to_amount_ceil(),
+            None if leaves.is_zero() && self.terms.quote_qty().is_none() => Amount::ZERO,
+            // A BUY at the market has no price of its own: what was reserved, less what was paid.
+            _ => Amount((whole.0.saturating_sub(self.cum_quote.0)).max(0)),
         }
     }
 
     /// Hash of the client order id, for the index of working ones.
     pub(crate) fn client_id_hash(&self) -> Option<u64> {
         self.terms.client_order_id.as_deref().map(client_id_hash)
-    }
-
-    /// The order's number in the state's hash: every fact, in constant time whatever the number of fills.
-    pub(crate) fn digest(&self) -> u128 {
-        let flags = [
-            self.acked,
-            self.answered,
-            self.in_doubt,
-            self.cancel_pending,
-            self.cancel_in_doubt,
-            self.cancel_wanted,
-            self.late_fill,
-            self.submit.is_some(),
-        ];
-        let flags = flags
-            .iter()
-            .enumerate()
-            .fold(0, |bits, (at, flag)| bits | u64::from(*flag) << at);
-        let end = match self.end {
-            None => 0,
-            Some(End::Canceled) => 1,
-            Some(End::Expired) => 2,
-            Some(End::Rejected(by)) => 16 + u64::from(by as u8),
-        };
-        let submit = self.submit.unwrap_or(Submit { session: 0, at: 0 });
-        let mut mix = self.mix_terms(Mix::new(1).word(self.id));
-        mix = mix.text(&self.request).int(self.received_at).word(flags | end << 32);
-        mix = mix
-            .word(submit.session)
-            .int(submit.at)
-            .maybe(self.acked_at)
-            .int(self.updated_at)
-            .word(self.last_seq);
-        mix = mix
-            .wide(self.cum_qty.0)
-            .wide(self.cum_quote.0)
-            .wide(self.cum_money.0)
-            .wide(self.held.0)
-            .wide(self.hold.0);
-        mix = mix
-            .text(&self.reason)
-            .maybe_text(self.venue_order_id.as_deref())
-            .word(self.trades.sum())
-            .maybe(self.reference.map(|price| price.0));
-        if let Some(before) = self.external {
-            mix = mix.word(17).wide(before.0);
-        }
-        if let Some(since) = self.doubt_since {
-            mix = mix.word(18).int(since);
-        }
-        if let Some(new) = &self.replace {
-            mix = mix
-                .int(new.qty.0)
-                .maybe(new.price.map(|price| price.0))
-                .wide(new.hold.0);
-        }
-        mix.finish()
-    }
-
-    fn mix_terms(&self, mix: Mix) -> Mix {
-        let terms = &self.terms;
-        let words = u32::from_le_bytes([
-            terms.mode as u8,
-            terms.side as u8,
-            terms.ord_type as u8,
-            terms.time_in_force as u8,
-        ]);
-        mix.word(u64::from(terms.account) << 32 | u64::from(terms.key))
-            .word(u64::from(terms.instrument) << 32 | u64::from(words))
-            .int(terms.qty.0)
-            .maybe(terms.price.map(|price| price.0))
-            .maybe_text(terms.client_order_id.as_deref())
-            .maybe_text(terms.strategy_id.as_deref())
-            .maybe(terms.valid_for_ms.map(i64::from))
     }
 }
 

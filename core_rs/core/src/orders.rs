@@ -11,7 +11,7 @@ use crate::record::{OrderAccepted, OrderDenied, OrderEvent, RequestKey, SubmitSt
 use crate::requests::{Expiry, Request};
 use crate::risk::Hold;
 use crate::state::{Applied, Broken, State};
-use crate::terms::{Nanos, OrderId, Seq, Side};
+use crate::terms::{AccountId, Nanos, OrderId, Seq, Side};
 use std::sync::Arc;
 
 /// Most request keys that one record lets expire: idle days must not end in one long pause.
@@ -22,19 +22,24 @@ impl State {
         let hold = Hold::replayed(body.hold);
         self.counters.accepted += 1;
         self.use_override(body.decision.override_id)?;
-        let reference = body.decision.reference_price;
-        self.enter(&body.terms, &body.request, |id, at, terms, key| Order {
+        // A stop order without a limit counts at no less than its stop price.
+        let reference = body.decision.reference_price.max(body.terms.stop_price());
+        let applied = self.enter(&body.terms, &body.request, |id, at, terms, key| Order {
             reference,
             ..Order::accepted(id, at, terms, key, &hold)
-        })
+        })?;
+        self.take_over(&body.terms)?;
+        Ok(applied)
     }
 
     pub(crate) fn deny(&mut self, body: &OrderDenied) -> Result<Applied, Broken> {
         let reason = body.decision.failed.first().map_or("RISK", |check| check.code.as_str());
         self.counters.denied += 1;
-        self.enter(&body.terms, &body.request, |id, at, terms, key| {
+        let applied = self.enter(&body.terms, &body.request, |id, at, terms, key| {
             Order::denied(id, at, terms, key, reason)
-        })
+        })?;
+        self.take_over(&body.terms)?;
+        Ok(applied)
     }
 
     fn enter(
@@ -50,27 +55,8 @@ impl State {
         if !known {
             return Broken::at(id, "order of an unknown account, key or instrument");
         }
-        let key: Arc<str> = request.key.as_str().into();
-        let entry = Request {
-            fingerprint: (request.fingerprint, request.fingerprint2),
-            seq: id,
-            at,
-        };
-        let account = &mut self.accounts[terms.account as usize];
-        self.digest.add(entry.digest(terms.account, &key));
-        if let Some(old) = account.requests.insert(Arc::clone(&key), entry) {
-            self.digest.remove(old.digest(terms.account, &key));
-            if old.is_kept(at) {
-                return Broken::at(id, "request key stored twice within a day");
-            }
-        }
-        account.orders.insert(id);
-        self.expiries.push_back(Expiry {
-            seq: id,
-            account: terms.account,
-            at,
-            key: Arc::clone(&key),
-        });
+        let key = self.store_request(terms.account, request)?;
+        self.accounts[terms.account as usize].orders.insert(id);
         let mut order = Box::new(build(id, at, terms.clone(), key));
         order.strategy = terms.strategy_id.as_deref().map(|name| self.sums.strategy(name));
         order.held = order.hold_due();
@@ -90,6 +76,32 @@ impl State {
             order: Some(id),
             alarm: None,
         })
+    }
+
+    /// The last record holds the answer of this request: its key is kept for a day.
+    pub(crate) fn store_request(&mut self, owner: AccountId, request: &RequestKey) -> Result<Arc<str>, Broken> {
+        let (seq, at) = (self.last_seq, self.last_ts);
+        let key: Arc<str> = request.key.as_str().into();
+        let entry = Request {
+            fingerprint: (request.fingerprint, request.fingerprint2),
+            seq,
+            at,
+        };
+        let account = &mut self.accounts[owner as usize];
+        self.digest.add(entry.digest(owner, &key));
+        if let Some(old) = account.requests.insert(Arc::clone(&key), entry) {
+            self.digest.remove(old.digest(owner, &key));
+            if old.is_kept(at) {
+                return Broken::at(seq, "request key stored twice within a day");
+            }
+        }
+        self.expiries.push_back(Expiry {
+            seq,
+            account: owner,
+            at,
+            key: Arc::clone(&key),
+        });
+        Ok(key)
     }
 
     /// True when the oldest request key has been kept long enough.
@@ -167,7 +179,13 @@ impl State {
         if named {
             self.index_venue_id(id);
         }
-        if withdrawn || matches!(cell.effect, Effect::AskCancel | Effect::WantCancel) {
+        let asked = [
+            Effect::AskCancel,
+            Effect::WantCancel,
+            Effect::AskRenewal,
+            Effect::Withdraw,
+        ];
+        if withdrawn || asked.contains(&cell.effect) {
             self.count_today(&moved.label, |day| &mut day.cancels);
         }
         self.counters.alarms += u64::from(cell.alarm);
@@ -187,7 +205,7 @@ impl State {
         })
     }
 
-    fn change<T>(&mut self, id: OrderId, alter: impl FnOnce(&mut Order) -> T) -> Result<(Moved, T), Broken> {
+    pub(crate) fn change<T>(&mut self, id: OrderId, alter: impl FnOnce(&mut Order) -> T) -> Result<(Moved, T), Broken> {
         match self.orders.get_mut(&id) {
             Some(order) => Ok(Moved::by(order, &mut self.digest, self.last_seq, self.last_ts, alter)),
             None => Broken::at(self.last_seq, format_args!("unknown order {id}")),
@@ -195,7 +213,7 @@ impl State {
     }
 
     /// What follows from an order's new facts: balance and indexes.
-    fn follow(&mut self, moved: &Moved) -> Result<(), Broken> {
+    pub(crate) fn follow(&mut self, moved: &Moved) -> Result<(), Broken> {
         let Some(delta) = moved.due.checked_sub(moved.held) else {
             return Broken::at(self.last_seq, "a hold is out of range");
         };
@@ -260,7 +278,7 @@ impl State {
 }
 
 /// An order's facts changed: what must follow.
-struct Moved {
+pub(crate) struct Moved {
     label: Label,
     before: Place,
     now: Place,

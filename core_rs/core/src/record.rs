@@ -351,13 +351,13 @@ pub struct Terms {
     pub instrument: InstrumentId,
     /// BUY or SELL.
     pub side: Side,
-    /// LIMIT or MARKET.
+    /// LIMIT, MARKET, …
     pub ord_type: OrdType,
-    /// GTC, IOC or FOK (MARKET: always IOC).
+    /// GTC, IOC, FOK or GTD (MARKET: always IOC).
     pub time_in_force: TimeInForce,
     /// Quantity of base.
     pub qty: Qty,
-    /// Limit price; `None` for MARKET.
+    /// Limit price; `None` for what trades at the market.
     pub price: Option<Price>,
     /// The client's own id, unique among the account's working orders.
     pub client_order_id: Option<String>,
@@ -365,6 +365,48 @@ pub struct Terms {
     pub strategy_id: Option<String>,
     /// How long the order may wait to be sent, in milliseconds; `None` is the default of 2,000.
     pub valid_for_ms: Option<u32>,
+    /// What few orders ask for; `None` is nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Box<Conditions>>,
+}
+
+/// What an order asks for beyond type, quantity and price.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Conditions {
+    /// The last price at which an order of a stop type begins to work.
+    pub stop_price: Option<Price>,
+    /// Quote that a MARKET order is to spend or to bring in; its `qty` is then only what that may come to at most.
+    pub quote_qty: Option<Amount>,
+    /// Journal time at which the gateway cancels a GTD order.
+    pub expire_at: Option<Nanos>,
+    /// The order whose rest this one takes over.
+    pub replaces: Option<OrderId>,
+}
+
+impl Terms {
+    /// See [`Conditions::stop_price`].
+    #[must_use]
+    pub fn stop_price(&self) -> Option<Price> {
+        self.conditions.as_ref()?.stop_price
+    }
+
+    /// See [`Conditions::quote_qty`].
+    #[must_use]
+    pub fn quote_qty(&self) -> Option<Amount> {
+        self.conditions.as_ref()?.quote_qty
+    }
+
+    /// See [`Conditions::expire_at`].
+    #[must_use]
+    pub fn expire_at(&self) -> Option<Nanos> {
+        self.conditions.as_ref()?.expire_at
+    }
+
+    /// See [`Conditions::replaces`].
+    #[must_use]
+    pub fn replaces(&self) -> Option<OrderId> {
+        self.conditions.as_ref()?.replaces
+    }
 }
 
 /// The request's identity, kept for 24 hours.
@@ -592,6 +634,31 @@ pub struct ReplaceTerms {
     pub price: Option<Price>,
     /// New hold: the larger of old and new while pending.
     pub hold: Amount,
+    /// The order is to be canceled, and a new one placed for what is left of the new quantity; `None` changes it in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<Anew>,
+}
+
+/// How a new order takes over from the one that it replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anew {
+    /// The new order's stop price.
+    pub stop_price: Option<Price>,
+    /// The key that asked: the new order is its own.
+    pub key: KeyId,
+}
+
+/// A client asked for new terms of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplaceAsked {
+    /// Which order, and what is asked.
+    pub terms: ReplaceTerms,
+    /// Identity of the request.
+    pub request: RequestKey,
+    /// HTTP status of the stored answer.
+    pub answer_status: u16,
+    /// Body of the stored answer, replayed byte for byte.
+    pub answer: String,
 }
 
 /// What the venue shows for an order (reconciliation).
@@ -1037,6 +1104,9 @@ records! {
     73 VenueIdAttached(VenueIdAttached) => "VENUE_ID_ATTACHED",
     74 CleanStop(CleanStop) => "CLEAN_STOP",
     75 Resumed(Resumed) => "RESUMED",
+    80 ReplaceAsked(ReplaceAsked) => "REPLACE_ASKED",
+    81 ReplaceDropped(OrderEvent) => "REPLACE_DROPPED",
+    82 Done(OrderEvent) => "DONE",
 }
 
 impl Record {
@@ -1057,7 +1127,9 @@ impl Record {
             | Self::CancelInDoubt(body)
             | Self::ReplaceRejected(body)
             | Self::Expired(body)
-            | Self::AbsentAtVenue(body) => Some(body),
+            | Self::AbsentAtVenue(body)
+            | Self::ReplaceDropped(body)
+            | Self::Done(body) => Some(body),
             _ => None,
         }
     }

@@ -7,6 +7,8 @@ use crate::refusal;
 use crate::risk::Check;
 use crate::terms::{Mode, Nanos, OrdStatus, OrdType, OrderId, RejectedBy, Seq, Side, TimeInForce};
 
+pub use crate::instant::push_time;
+
 /// What the `type` of a problem document begins with; the code follows.
 pub const PROBLEM_TYPE: &str = "urn:ordergate:problem:";
 
@@ -21,14 +23,24 @@ pub struct OrderView<'a> {
     pub symbol: &'a str,
     /// BUY or SELL.
     pub side: Side,
-    /// LIMIT or MARKET.
+    /// LIMIT, MARKET, …
     pub ord_type: OrdType,
-    /// GTC, IOC, FOK.
+    /// GTC, IOC, FOK, GTD.
     pub time_in_force: TimeInForce,
-    /// Ordered.
-    pub qty: Qty,
+    /// Ordered; `None` for an amount of quote until it is known what that bought or sold.
+    pub qty: Option<Qty>,
     /// Limit price.
     pub price: Option<Price>,
+    /// The last price at which it begins to work.
+    pub stop_price: Option<Price>,
+    /// Amount of quote asked for.
+    pub quote_qty: Option<Amount>,
+    /// When a GTD order is canceled.
+    pub expire_at: Option<Nanos>,
+    /// The order whose rest this one took over.
+    pub replaces: Option<OrderId>,
+    /// The order that took over what was left of this one.
+    pub replaced_by: Option<OrderId>,
     /// Computed from facts.
     pub status: OrdStatus,
     /// Sum of the fills.
@@ -90,7 +102,7 @@ pub struct PositionView<'a> {
 }
 
 /// Room for an order without ids: the largest figures and the longest words.
-const ORDER_ROOM: usize = 640;
+const ORDER_ROOM: usize = 800;
 /// Room for one check, balance or position.
 const ENTRY_ROOM: usize = 256;
 
@@ -114,9 +126,15 @@ pub fn order_json(out: &mut String, order: &OrderView<'_>) {
     push_word(out, ",\"type\":\"", order.ord_type.as_str());
     push_word(out, ",\"timeInForce\":\"", order.time_in_force.as_str());
     out.push_str(",\"quantity\":");
-    push_decimal(out, order.qty.0.into());
+    push_decimal_or_null(out, order.qty.map(|qty| qty.0.into()));
     out.push_str(",\"price\":");
     push_decimal_or_null(out, order.price.map(|price| price.0.into()));
+    out.push_str(",\"stopPrice\":");
+    push_decimal_or_null(out, order.stop_price.map(|price| price.0.into()));
+    out.push_str(",\"quoteOrderQty\":");
+    push_decimal_or_null(out, order.quote_qty.map(|quote| quote.0));
+    out.push_str(",\"expireAt\":");
+    push_time_or_null(out, order.expire_at);
     push_word(out, ",\"status\":\"", order.status.as_str());
     out.push_str(",\"filledQuantity\":");
     push_decimal(out, order.filled_qty.0);
@@ -131,6 +149,10 @@ pub fn order_json(out: &mut String, order: &OrderView<'_>) {
     push_text_or_null(out, reason);
     out.push_str(",\"venueOrderId\":");
     push_text_or_null(out, order.venue_order_id);
+    out.push_str(",\"replaces\":");
+    push_id_or_null(out, order.replaces);
+    out.push_str(",\"replacedBy\":");
+    push_id_or_null(out, order.replaced_by);
     out.push_str(",\"receivedAt\":");
     push_time_or_null(out, Some(order.received_at));
     out.push_str(",\"durableAt\":");
@@ -301,6 +323,18 @@ fn push_escaped(out: &mut String, text: &str) {
     out.push_str(&text[done..]);
 }
 
+/// An id as text, so that no client loses digits.
+fn push_id_or_null(out: &mut String, id: Option<OrderId>) {
+    match id {
+        Some(id) => {
+            out.push('"');
+            push_integer(out, id.into());
+            out.push('"');
+        }
+        None => out.push_str("null"),
+    }
+}
+
 fn push_integer(out: &mut String, value: i128) {
     out.push_str(DecimalText::new(value, 0).as_str());
 }
@@ -328,54 +362,4 @@ fn push_time_or_null(out: &mut String, at: Option<Nanos>) {
         }
         None => out.push_str("null"),
     }
-}
-
-/// Appends a time as `2026-11-24T07:00:00.123456Z`, without quotes; what is below a microsecond is cut.
-pub fn push_time(out: &mut String, at: Nanos) {
-    let micros = at.div_euclid(1_000);
-    let seconds = micros.div_euclid(1_000_000);
-    let (year, month, day) = civil_date(seconds.div_euclid(86_400));
-    let second_of_day = seconds.rem_euclid(86_400);
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
-    let parts = [
-        (0..4, year),
-        (5..7, month),
-        (8..10, day),
-        (11..13, second_of_day / 3_600),
-        (14..16, second_of_day / 60 % 60),
-        (17..19, second_of_day % 60),
-        (20..26, micros.rem_euclid(1_000_000)),
-    ];
-    for (place, mut value) in parts {
-        for digit in text[place].iter_mut().rev() {
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-    }
-    // Only ASCII was written.
-    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
-///
-/// Years are taken to begin in March: the leap day is then the last of its year, and the months' lengths follow one
-/// line, 153 days for each five months.
-const fn civil_date(day: i64) -> (i64, i64, i64) {
-    const DAYS_OF_400_YEARS: i64 = 146_097;
-    // 719,468 days lie between 0000-03-01 and 1970-01-01.
-    let day = day + 719_468;
-    let era = day.div_euclid(DAYS_OF_400_YEARS);
-    let day_of_era = day.rem_euclid(DAYS_OF_400_YEARS);
-    // Leap days before this one are taken out: one in 4 years, but not in 100, but in 400.
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
-    (year, month, day_of_month)
 }

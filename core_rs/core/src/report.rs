@@ -70,6 +70,8 @@ pub enum OrderReport<'a> {
     Absent {
         text: &'a str,
     },
+    /// All that was asked for has traded.
+    Done,
 }
 
 /// One report.
@@ -212,6 +214,7 @@ fn about_order<'de, A: SeqAccess<'de>>(name: &str, seq: &mut A) -> Result<OrderR
             cum_qty: next(seq)?,
         },
         "ABSENT" => OrderReport::Absent { text: next(seq)? },
+        "DONE" => OrderReport::Done,
         other => return Err(A::Error::custom(format_args!("unknown report {other}"))),
     })
 }
@@ -289,6 +292,7 @@ mod tests {
                 .unwrap()
                 .contains("looked twice")
         );
+        assert!(decode_one(&("DONE", 9_u64)).unwrap().contains("Order(9, Done)"));
         assert!(
             decode_one(&("PRICE", "BTCUSDT", "1", "2", "1.5", 3_i64))
                 .unwrap()

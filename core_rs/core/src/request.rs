@@ -1,15 +1,14 @@
 //! From bytes to a decoded order: strict, exact digits, every wrong member named.
 
+use crate::instant;
 use crate::instrument::is_symbol;
-use crate::number::{NumberError, Price, Qty, UNIT, parse_decimal};
-use crate::refusal::{self, FieldError, Refusal};
-use crate::terms::{Mode, OrdType, Seq, Side, TimeInForce};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use crate::members::{Member, Wrong, digits, read_members, text, word, wrong};
+use crate::number::{Amount, NumberError, Price, Qty, UNIT, parse_decimal};
+use crate::refusal::{self, Refusal};
+use crate::terms::{Mode, Nanos, OrdType, Seq, Side, TimeInForce};
 use std::borrow::Cow;
-use std::fmt;
 
-pub use crate::fingerprint::fingerprint;
+pub use crate::fingerprint::{fingerprint, replace_fingerprint};
 
 /// Longest `clientOrderId`.
 pub const MAX_CLIENT_ORDER_ID: usize = 36;
@@ -19,10 +18,6 @@ pub const MAX_STRATEGY_ID: usize = 64;
 pub const MAX_VALID_FOR_MS: u32 = 60_000;
 /// Longest `Idempotency-Key`.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
-/// No more wrong members than this are named: a refusal stays small whatever the body.
-const MAX_FIELD_ERRORS: usize = 16;
-/// No more of an unknown member's name than this is repeated, in characters.
-const MAX_ECHO: usize = 64;
 
 /// An order as asked for, with its defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +28,21 @@ pub struct NewOrder {
     pub symbol: String,
     /// BUY or SELL.
     pub side: Side,
-    /// LIMIT or MARKET.
+    /// LIMIT, MARKET, …
     pub ord_type: OrdType,
-    /// GTC when a LIMIT order does not say; always IOC for MARKET.
+    /// GTC when the order does not say; always IOC for MARKET.
     pub time_in_force: TimeInForce,
-    /// Quantity of base, greater than zero.
+    /// Quantity of base, greater than zero; zero exactly where `quote_qty` is asked for, until the engine has said what
+    /// that may come to at most.
     pub qty: Qty,
-    /// Limit price, greater than zero; `None` exactly for MARKET.
+    /// Limit price, greater than zero; see [`OrdType::has_price`].
     pub price: Option<Price>,
+    /// Greater than zero; see [`OrdType::has_stop`].
+    pub stop_price: Option<Price>,
+    /// Quote to spend or to bring in, greater than zero: MARKET only.
+    pub quote_qty: Option<Amount>,
+    /// Journal time at which a GTD order is canceled.
+    pub expire_at: Option<Nanos>,
     /// The client's own id.
     pub client_order_id: Option<String>,
     /// Name of the strategy.
@@ -51,173 +53,15 @@ pub struct NewOrder {
     pub override_id: Option<Seq>,
 }
 
-/// Declares the members of the body: their place in [`Members::raw`] and their names on the wire.
-macro_rules! members {
-    ($($name:ident = $text:literal),+ $(,)?) => {
-        #[derive(Clone, Copy)]
-        enum Member { $($name),+ }
-        impl Member {
-            const NAMES: &'static [&'static str] = &[$($text),+];
-            fn parse(name: &str) -> Option<Self> {
-                match name { $($text => Some(Self::$name),)+ _ => None }
-            }
-            const fn name(self) -> &'static str {
-                Self::NAMES[self as usize]
-            }
-        }
-    };
-}
-
-members! {
-    Symbol = "symbol", Side = "side", Type = "type", TimeInForce = "timeInForce", Quantity = "quantity", Price = "price",
-    Mode = "mode", ClientOrderId = "clientOrderId", StrategyId = "strategyId", ValidForMs = "validForMs",
-    OverrideId = "overrideId",
-}
-
-/// The members as they stand in the body, and what is wrong with them so far.
-#[derive(Default)]
-struct Members<'a> {
-    raw: [Option<&'a RawValue>; Member::NAMES.len()],
-    errors: Vec<FieldError>,
-}
-
-/// A member's name: one of ours, or the beginning of a stranger's.
-enum Name {
-    Known(Member),
-    Unknown(String),
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = Name;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member name")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-                Ok(match Member::parse(name) {
-                    Some(member) => Name::Known(member),
-                    None => Name::Unknown(name.chars().take(MAX_ECHO).collect()),
-                })
-            }
-        }
-        deserializer.deserialize_identifier(NameVisitor)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for &mut Members<'de> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &mut Members<'de> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Name>()? {
-            // Kept as text: numbers keep their digits, and nesting is skipped without recursion.
-            let value = map.next_value::<&RawValue>()?;
-            match name {
-                Name::Unknown(name) => self.wrong(&name, "is not a known member"),
-                Name::Known(member) if self.raw[member as usize].is_some() => {
-                    self.wrong(member.name(), "is given twice");
-                }
-                Name::Known(member) => self.raw[member as usize] = Some(value),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<'a> Members<'a> {
-    fn wrong(&mut self, field: &str, message: impl Into<String>) {
-        if self.errors.len() < MAX_FIELD_ERRORS {
-            self.errors.push(FieldError {
-                field: field.to_owned(),
-                message: message.into(),
-            });
-        }
-    }
-
-    /// A member decoded by `decode`; what is wrong is noted. A null is no value and does not stand for absence.
-    fn optional<T>(&mut self, member: Member, decode: impl FnOnce(&'a str) -> Result<T, Wrong>) -> Option<T> {
-        let raw = self.raw[member as usize]?.get();
-        match if raw == "null" {
-            wrong("must not be null")
-        } else {
-            decode(raw)
-        } {
-            Ok(value) => Some(value),
-            Err(wrong) => {
-                self.wrong(member.name(), wrong.0);
-                None
-            }
-        }
-    }
-
-    fn required<T>(&mut self, member: Member, decode: impl FnOnce(&'a str) -> Result<T, Wrong>) -> Option<T> {
-        if self.is_absent(member) {
-            self.wrong(member.name(), "is required");
-        }
-        self.optional(member, decode)
-    }
-
-    fn is_absent(&self, member: Member) -> bool {
-        self.raw[member as usize].is_none()
-    }
-}
-
-/// What is wrong with one member.
-struct Wrong(Cow<'static, str>);
-
-impl From<NumberError> for Wrong {
-    fn from(error: NumberError) -> Self {
-        Self(error.to_string().into())
-    }
-}
-
-const fn wrong<T>(message: &'static str) -> Result<T, Wrong> {
-    Err(Wrong(Cow::Borrowed(message)))
-}
-
-/// The text of a JSON string.
-fn text(raw: &str) -> Result<Cow<'_, str>, Wrong> {
-    match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        None => wrong("must be a string"),
-        Some(inner) if !inner.contains('\\') => Ok(Cow::Borrowed(inner)),
-        Some(_) => match serde_json::from_str(raw) {
-            Ok(text) => Ok(Cow::Owned(text)),
-            Err(_) => wrong("is not valid Unicode text"),
-        },
-    }
-}
-
-/// The digits of a JSON number, or of a string that holds one.
-fn digits(raw: &str) -> Result<Cow<'_, str>, Wrong> {
-    match raw.as_bytes().first() {
-        Some(b'0'..=b'9' | b'-') => Ok(Cow::Borrowed(raw)),
-        Some(b'"') => text(raw),
-        _ => wrong("must be a decimal number or a string holding one"),
-    }
-}
-
-/// A word of a vocabulary.
-fn word<T: Copy>(
-    all: &'static [T],
-    parse: fn(&str) -> Option<T>,
-    as_str: fn(T) -> &'static str,
-) -> impl Fn(&str) -> Result<T, Wrong> {
-    move |raw| {
-        parse(&text(raw)?).ok_or_else(|| {
-            let words: Vec<&str> = all.iter().map(|member| as_str(*member)).collect();
-            Wrong(format!("must be one of {}", words.join(", ")).into())
-        })
-    }
+/// New terms of an order as asked for: at least one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewTerms {
+    /// Total quantity, what has traded included.
+    pub qty: Option<Qty>,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price.
+    pub stop_price: Option<Price>,
 }
 
 /// True for 1 to `longest` characters of `[A-Za-z0-9._:/-]`: safe in URLs, headers, file names and at venues.
@@ -259,6 +103,29 @@ fn valid_for_ms(raw: &str) -> Result<u32, Wrong> {
     }
 }
 
+/// A time as ISO 8601 text, or as milliseconds since 1970.
+fn expire_at(raw: &str) -> Result<Nanos, Wrong> {
+    const MESSAGE: &str = "must be a time as 2026-11-24T07:00:00Z, or whole milliseconds since 1970";
+    let at = if raw.starts_with('"') {
+        instant::parse_iso(&text(raw)?)
+    } else {
+        raw.parse().ok().and_then(instant::of_millis)
+    };
+    at.ok_or(Wrong(Cow::Borrowed(MESSAGE)))
+}
+
+/// An amount of quote, above zero.
+fn quote_amount(raw: &str) -> Result<Amount, Wrong> {
+    let amount = Amount::parse(&digits(raw)?)?;
+    if amount <= Amount::ZERO {
+        return Err(NumberError::NotPositive.into());
+    }
+    // As wide as a quantity: what it buys is one.
+    i64::try_from(amount.0)
+        .map(|_| amount)
+        .map_err(|_| NumberError::Range.into())
+}
+
 /// An id as the API gives it: text, so that no client loses digits.
 fn override_id(raw: &str) -> Result<Seq, Wrong> {
     let id = text(raw)?;
@@ -282,8 +149,16 @@ pub fn decode_new_order(body: &[u8]) -> Result<NewOrder, Refusal> {
         Member::TimeInForce,
         word(TimeInForce::ALL, TimeInForce::parse, TimeInForce::as_str),
     );
-    let qty = members.required(Member::Quantity, |raw| Ok(Qty::parse(&digits(raw)?)?));
+    let in_quote = ord_type == Some(OrdType::Market) && !members.is_absent(Member::QuoteOrderQty);
+    let qty = if in_quote {
+        Some(Qty::default())
+    } else {
+        members.required(Member::Quantity, |raw| Ok(Qty::parse(&digits(raw)?)?))
+    };
     let price = members.optional(Member::Price, |raw| Ok(Price::parse(&digits(raw)?)?));
+    let stop_price = members.optional(Member::StopPrice, |raw| Ok(Price::parse(&digits(raw)?)?));
+    let quote_qty = members.optional(Member::QuoteOrderQty, quote_amount);
+    let expire_at = members.optional(Member::ExpireAt, expire_at);
     let mode = members.required(Member::Mode, word(Mode::ALL, Mode::parse, Mode::as_str));
     let client_order_id = members.optional(Member::ClientOrderId, |raw| {
         client_id(
@@ -301,26 +176,12 @@ pub fn decode_new_order(body: &[u8]) -> Result<NewOrder, Refusal> {
     });
     let valid_for_ms = members.optional(Member::ValidForMs, valid_for_ms);
     let override_id = members.optional(Member::OverrideId, override_id);
-    match ord_type {
-        Some(OrdType::Limit) if members.is_absent(Member::Price) => {
-            members.wrong(Member::Price.name(), "is required for a LIMIT order");
-        }
-        Some(OrdType::Market) if !members.is_absent(Member::Price) => {
-            members.wrong(Member::Price.name(), "must not be given for a MARKET order");
-        }
-        _ => {}
-    }
-    if ord_type == Some(OrdType::Market) && !matches!(time_in_force, None | Some(TimeInForce::Ioc)) {
-        members.wrong(Member::TimeInForce.name(), "must be IOC for a MARKET order");
+    if let Some(ord_type) = ord_type {
+        members.fit_type(ord_type, time_in_force);
     }
     match (mode, symbol, side, ord_type, qty) {
         (Some(mode), Some(symbol), Some(side), Some(ord_type), Some(qty)) if members.errors.is_empty() => {
-            let usual = if ord_type == OrdType::Market {
-                TimeInForce::Ioc
-            } else {
-                TimeInForce::Gtc
-            };
-            let time_in_force = time_in_force.unwrap_or(usual);
+            let time_in_force = time_in_force.unwrap_or(ord_type.times_in_force()[0]);
             Ok(NewOrder {
                 mode,
                 symbol,
@@ -329,6 +190,9 @@ pub fn decode_new_order(body: &[u8]) -> Result<NewOrder, Refusal> {
                 time_in_force,
                 qty,
                 price,
+                stop_price,
+                quote_qty,
+                expire_at,
                 client_order_id,
                 strategy_id,
                 valid_for_ms,
@@ -339,28 +203,32 @@ pub fn decode_new_order(body: &[u8]) -> Result<NewOrder, Refusal> {
     }
 }
 
-/// The members of the one object that `body` must be.
-fn read_members(body: &[u8]) -> Result<Members<'_>, Refusal> {
-    let malformed = |detail: String| Refusal::new(refusal::MALFORMED_JSON, detail);
-    let body = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8".to_owned()))?;
-    let mut members = Members::default();
-    let mut reader = serde_json::Deserializer::from_str(body);
-    // The parser's own message may repeat the body, so only the place is told.
-    (&mut members)
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end())
-        .map_err(|error| {
-            malformed(match error.classify() {
-                serde_json::error::Category::Data => "The body is not a JSON object".to_owned(),
-                serde_json::error::Category::Eof => "The body is empty or ends too early".to_owned(),
-                _ => format!(
-                    "The body is not valid JSON at line {}, column {}",
-                    error.line(),
-                    error.column()
-                ),
-            })
-        })?;
-    Ok(members)
+/// Decodes the body of `PATCH /api/v1/orders/{id}`.
+///
+/// # Errors
+/// As [`decode_new_order`]; a body that asks for nothing, too.
+pub fn decode_new_terms(body: &[u8]) -> Result<NewTerms, Refusal> {
+    let mut members = read_members(body)?;
+    let (qty, price, stop_price) = (
+        members.optional(Member::Quantity, |raw| Ok(Qty::parse(&digits(raw)?)?)),
+        members.optional(Member::Price, |raw| Ok(Price::parse(&digits(raw)?)?)),
+        members.optional(Member::StopPrice, |raw| Ok(Price::parse(&digits(raw)?)?)),
+    );
+    let of_terms = [Member::Quantity, Member::Price, Member::StopPrice].map(Member::name);
+    for name in Member::NAMES {
+        let place = Member::parse(name).map_or(0, |member| member as usize);
+        if members.raw[place].is_some() && !of_terms.contains(name) {
+            members.wrong(name, "cannot be changed");
+        }
+    }
+    let asked = NewTerms { qty, price, stop_price };
+    if asked == NewTerms::default() && members.errors.is_empty() {
+        members.wrong(Member::Quantity.name(), "or price or stopPrice is required");
+    }
+    if members.errors.is_empty() {
+        return Ok(asked);
+    }
+    Err(Refusal::fields(refusal::INVALID_FIELD, members.errors))
 }
 
 /// The value of the `Idempotency-Key` header: 1 to 255 printable ASCII characters, no space at either end.

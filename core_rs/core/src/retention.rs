@@ -138,7 +138,9 @@ impl State {
             self.retention.ended.pop_front();
             let order = self.orders.get(&id);
             let unchanged = order.is_some_and(|order| order.last_seq == seq && !order.is_open());
-            if unchanged && !self.retention.reloaded.contains(&id) {
+            // One that another is to take over from is noted again when that has happened.
+            let awaited = order.is_some_and(|order| order.awaits_renewal());
+            if unchanged && !awaited && !self.retention.reloaded.contains(&id) {
                 self.leave(id)?;
             }
         }

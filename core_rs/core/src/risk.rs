@@ -21,7 +21,7 @@ pub use figures::{Bound, Figures, Kinds};
 pub(crate) use inputs::needs_totals;
 pub use inputs::{Binding, Inputs, JournalHealth, MAX_SCOPES, Market, Totals, VenueFacts};
 pub(crate) use ladder::with_slippage;
-pub use ladder::{Approved, Hold, MARKET_BUY_PERCENT, check, usage};
+pub use ladder::{Approved, Hold, MARKET_BUY_PERCENT, QUOTE_ORDER_PERCENT, base_for_quote, check, usage};
 pub use market::{REFERENCE_MAX_AGE_NS, reference_twice};
 pub use outcome::Near;
 pub use size::PAR;

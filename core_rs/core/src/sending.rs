@@ -15,7 +15,7 @@ pub const MAX_UNSENT: usize = 100_000;
 /// A step of the wall clock smaller than this is drift and is not journaled.
 const WALL_STEP_NS: i64 = 1_000_000_000;
 /// Most orders that one tick ends or cancels: a tick must stay short.
-const TICK_BOUND: usize = 2_000;
+pub(crate) const TICK_BOUND: usize = 2_000;
 /// Most SUBMIT_STARTED without any report.
 #[must_use]
 pub const fn window(mode: Mode) -> usize {
@@ -186,6 +186,8 @@ impl Engine {
             }
             self.start_waiting(*mode, now)?;
         }
+        self.end_expired(now)?;
+        self.place_renewals(now)?;
         self.expire_requests(now)?;
         // A crash may have come between an order's return and its trades.
         let returned = self.state.late_orders().find(|id| self.state.order(*id).is_some());

@@ -260,6 +260,9 @@ impl State {
             Record::ReplaceRejected(body) => return self.other(Event::ReplaceRejected, body),
             Record::Expired(body) => return self.other(Event::Expired, body),
             Record::AbsentAtVenue(body) => return self.other(Event::AbsentAtVenue, body),
+            Record::Done(body) => return self.other(Event::Done, body),
+            Record::ReplaceAsked(body) => return self.replace_asked(body),
+            Record::ReplaceDropped(body) => return self.replace_dropped(body),
         }
         Ok(Applied::default())
     }

@@ -143,7 +143,7 @@ impl Sums {
         let slot = self.slot(holder, mode, instrument);
         slot.tally = slot.tally.with_open(side, before, now)?;
         if matches!(holder, Holder::Account(_)) {
-            let reach = |open: Option<Open>| open.map(|open| (open.reach, order));
+            let reach = |open: Option<Open>| open.and_then(|open| open.reach).map(|price| (price, order));
             let rests = now.or(before).is_some_and(|open| open.rests);
             let prices = &mut slot.reach[usize::from(side == Side::Sell)][usize::from(rests)];
             let (was, is) = (reach(before), reach(now));

@@ -73,11 +73,15 @@ vocabulary!(
     /// BUY takes base for quote; SELL gives it.
     Side { Buy = 1 => "BUY", Sell = 2 => "SELL" });
 vocabulary!(
-    /// LIMIT has a price; MARKET takes what the book gives.
-    OrdType { Limit = 1 => "LIMIT", Market = 2 => "MARKET" });
+/// LIMIT has a price; MARKET takes what the book gives; LIMIT_MAKER is refused by the venue when it would take. The
+/// others wait at the venue until the last price reaches their stop price, and are then as MARKET or LIMIT.
+OrdType {
+    Limit = 1 => "LIMIT", Market = 2 => "MARKET", LimitMaker = 3 => "LIMIT_MAKER", StopLoss = 4 => "STOP_LOSS",
+    StopLossLimit = 5 => "STOP_LOSS_LIMIT", TakeProfit = 6 => "TAKE_PROFIT", TakeProfitLimit = 7 => "TAKE_PROFIT_LIMIT",
+});
 vocabulary!(
-    /// How long the order works.
-    TimeInForce { Gtc = 1 => "GTC", Ioc = 2 => "IOC", Fok = 3 => "FOK" });
+    /// How long the order works. GTD ends at a time that the gateway keeps; for the venue it is GTC.
+    TimeInForce { Gtc = 1 => "GTC", Ioc = 2 => "IOC", Fok = 3 => "FOK", Gtd = 4 => "GTD" });
 vocabulary!(
 /// Status as clients see it: computed from facts by [`crate::order::Order::status`], never assigned.
 OrdStatus {
@@ -123,3 +127,42 @@ DriftClass {
     /// Somebody else trades in the account.
     External = 6 => "EXTERNAL",
 });
+
+impl OrdType {
+    /// Whether it has a limit price: the others trade at what the book gives.
+    #[must_use]
+    pub const fn has_price(self) -> bool {
+        matches!(
+            self,
+            Self::Limit | Self::LimitMaker | Self::StopLossLimit | Self::TakeProfitLimit
+        )
+    }
+
+    /// Whether it waits for its stop price.
+    #[must_use]
+    pub const fn has_stop(self) -> bool {
+        matches!(
+            self,
+            Self::StopLoss | Self::StopLossLimit | Self::TakeProfit | Self::TakeProfitLimit
+        )
+    }
+
+    /// The times in force that it may have; the first is the usual one.
+    #[must_use]
+    pub const fn times_in_force(self) -> &'static [TimeInForce] {
+        use TimeInForce::{Fok, Gtc, Gtd, Ioc};
+        match self {
+            Self::Market => &[Ioc],
+            Self::Limit | Self::StopLossLimit | Self::TakeProfitLimit => &[Gtc, Ioc, Fok, Gtd],
+            Self::LimitMaker | Self::StopLoss | Self::TakeProfit => &[Gtc, Gtd],
+        }
+    }
+}
+
+impl TimeInForce {
+    /// Whether what is left may rest at the venue.
+    #[must_use]
+    pub const fn rests(self) -> bool {
+        matches!(self, Self::Gtc | Self::Gtd)
+    }
+}

@@ -73,6 +73,7 @@ impl Engine {
             Report::Order(id, what) => {
                 self.order_report(mode, *id, what, report, now)?;
                 self.ask_wanted_cancel(*id, now)?;
+                self.pursue_replaced(*id, now)?;
                 self.start_waiting(mode, now)
             }
         }
@@ -324,6 +325,7 @@ fn record_of(order: &Order, what: &OrderReport<'_>) -> Option<Record> {
                 qty,
                 price,
                 hold,
+                anew: None,
             })
         }
         OrderReport::ReplaceReject(cause) => Record::ReplaceRejected(event(cause.reason, cause.text)),
@@ -338,6 +340,7 @@ fn record_of(order: &Order, what: &OrderReport<'_>) -> Option<Record> {
             cum_qty: Qty::parse_or_zero(cum_qty).ok()?,
         }),
         OrderReport::Absent { text } => Record::AbsentAtVenue(event("", text)),
+        OrderReport::Done => Record::Done(event("", "")),
     })
 }
 
@@ -375,6 +378,7 @@ fn change_of(record: &Record) -> Option<Change<'_>> {
         Record::ReplaceRejected(body) => Change::Other(Event::ReplaceRejected, body),
         Record::Expired(body) => Change::Other(Event::Expired, body),
         Record::AbsentAtVenue(body) => Change::Other(Event::AbsentAtVenue, body),
+        Record::Done(body) => Change::Other(Event::Done, body),
         _ => return None,
     })
 }

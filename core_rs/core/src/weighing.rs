@@ -10,7 +10,7 @@ use crate::record::{CheckResult, Decision, DecisionInputs, TallyInputs, Terms};
 use crate::refusal::{self, Refusal};
 use crate::request::NewOrder;
 use crate::risk::{self, Approved, Binding, Inputs, Kinds, MAX_SCOPES, Market, PAR, Totals, VenueFacts, needs_totals};
-use crate::terms::{InstrumentId, Mode, Nanos, Side, TimeInForce, TradingState};
+use crate::terms::{InstrumentId, Mode, Nanos, Side, TradingState};
 
 /// Quantities behind the best prices that are older than this are none.
 const DEPTH_MAX_AGE_NS: Nanos = 10_000_000_000;
@@ -86,7 +86,7 @@ impl Engine {
         let counts_equal = is_set(LimitKind::DuplicatesInSecond) || is_set(LimitKind::DuplicatesInTenSeconds);
         let own = self.state.tally(&Owner::Account(account.id), mode, id);
         let mine = strategy.map(|name| self.state.strategy_tally(name, mode, id));
-        let rests = order.time_in_force == TimeInForce::Gtc;
+        let rests = order.time_in_force.rests();
         let opposite = self.state.best_own_opposite(account.id, mode, id, order.side, rests);
         let inputs = Inputs {
             account: &account.name,

@@ -5,7 +5,7 @@
 use crate::digest::Mix;
 use crate::engine::Engine;
 use crate::limits::{LimitKind, LimitScope, Owner};
-use crate::number::{Price, Qty};
+use crate::number::{Amount, Price, Qty};
 use crate::order::{End, Order};
 use crate::record::{Record, Terms};
 use crate::request::NewOrder;
@@ -75,20 +75,44 @@ pub(crate) struct Windows {
     rejects: Recent<StrategyIndex>,
 }
 
-/// What makes two orders equal: account, mode, symbol, side, type, price and quantity.
+/// What makes two orders equal: account, mode, symbol, side, type, prices and quantity.
 #[must_use]
 pub fn same_order(terms: &Terms) -> u64 {
-    let what = (terms.mode, terms.side, terms.ord_type, terms.qty, terms.price);
-    equality(terms.account, terms.instrument, what)
+    let what = What {
+        mode: terms.mode,
+        side: terms.side,
+        ord_type: terms.ord_type,
+        qty: terms.qty,
+        price: terms.price,
+        stop_price: terms.stop_price(),
+        quote_qty: terms.quote_qty(),
+    };
+    equality(terms.account, terms.instrument, &what)
 }
 
-fn equality(account: AccountId, instrument: InstrumentId, what: (Mode, Side, OrdType, Qty, Option<Price>)) -> u64 {
-    let (mode, side, ord_type, qty, price) = what;
-    let words = u32::from_le_bytes([mode as u8, side as u8, ord_type as u8, 0]);
+/// What is compared.
+struct What {
+    mode: Mode,
+    side: Side,
+    ord_type: OrdType,
+    qty: Qty,
+    price: Option<Price>,
+    stop_price: Option<Price>,
+    quote_qty: Option<Amount>,
+}
+
+fn equality(account: AccountId, instrument: InstrumentId, what: &What) -> u64 {
+    let words = u32::from_le_bytes([what.mode as u8, what.side as u8, what.ord_type as u8, 0]);
     let mix = Mix::new(12)
         .word(u64::from(account) << 32 | u64::from(instrument))
-        .word(words.into());
-    mix.int(qty.0).maybe(price.map(|price| price.0)).finish64()
+        .word(words.into())
+        .maybe(what.price.map(|price| price.0));
+    let mix = match what.quote_qty {
+        // Its quantity follows the market and tells nothing.
+        Some(quote) => mix.wide(quote.0),
+        None => mix.int(what.qty.0),
+    };
+    mix.maybe(what.stop_price.map(|price| price.0)).finish64()
 }
 
 impl Windows {
@@ -171,8 +195,16 @@ impl Engine {
         order: &NewOrder,
         now: Nanos,
     ) -> (u32, u32) {
-        let what = (order.mode, order.side, order.ord_type, order.qty, order.price);
-        let hash = equality(account, instrument, what);
+        let what = What {
+            mode: order.mode,
+            side: order.side,
+            ord_type: order.ord_type,
+            qty: order.qty,
+            price: order.price,
+            stop_price: order.stop_price,
+            quote_qty: order.quote_qty,
+        };
+        let hash = equality(account, instrument, &what);
         let equal = self.windows.orders.times.get(&hash);
         equal.map_or((0, 0), |times| {
             (younger(times, SECOND_NS, now), younger(times, DUPLICATES_NS, now))

@@ -22,8 +22,13 @@ fn fresh() -> OrderView<'static> {
         side: Side::Buy,
         ord_type: OrdType::Limit,
         time_in_force: TimeInForce::Gtc,
-        qty: Qty(100_000),
+        qty: Some(Qty(100_000)),
         price: Some(Price(4_000_000_000_000)),
+        stop_price: None,
+        quote_qty: None,
+        expire_at: None,
+        replaces: None,
+        replaced_by: None,
         status: OrdStatus::PendingNew,
         filled_qty: Amount::ZERO,
         avg_fill_price: None,
@@ -50,8 +55,9 @@ fn rendered(order: &OrderView<'_>) -> String {
 fn a_fresh_order() {
     let expected = concat!(
         r#"{"id":"1042","clientOrderId":null,"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","timeInForce":"GTC","#,
-        r#""quantity":"0.001","price":"40000","status":"PENDING_NEW","filledQuantity":"0","avgFillPrice":null,"#,
+        r#""quantity":"0.001","price":"40000","stopPrice":null,"quoteOrderQty":null,"expireAt":null,"status":"PENDING_NEW","filledQuantity":"0","avgFillPrice":null,"#,
         r#""mode":"PAPER","strategyId":null,"rejectedBy":null,"reason":null,"venueOrderId":null,"#,
+        r#""replaces":null,"replacedBy":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":null,"sentAt":null,"ackedAt":null,"#,
         r#""updatedAt":"2026-11-24T07:00:00.123456Z"}"#,
     );
@@ -82,8 +88,9 @@ fn an_order_with_everything() {
     };
     let expected = concat!(
         r#"{"id":"1042","clientOrderId":"entry-7","symbol":"BTCUSDT","side":"SELL","type":"MARKET","timeInForce":"IOC","#,
-        r#""quantity":"0.001","price":null,"status":"REJECTED","filledQuantity":"0.0005","avgFillPrice":"40000.66666667","#,
+        r#""quantity":"0.001","price":null,"stopPrice":null,"quoteOrderQty":null,"expireAt":null,"status":"REJECTED","filledQuantity":"0.0005","avgFillPrice":"40000.66666667","#,
         r#""mode":"LIVE","strategyId":"mm-1","rejectedBy":"VENUE","reason":"-2010 \"no\"","venueOrderId":"99","#,
+        r#""replaces":null,"replacedBy":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":"2026-11-24T07:00:00.123457Z","#,
         r#""sentAt":"2026-11-24T07:00:00.123458Z","ackedAt":"2026-11-24T07:00:00.123459Z","#,
         r#""updatedAt":"2026-11-24T07:00:00.123460Z"}"#,
@@ -104,7 +111,7 @@ fn orders_append_and_empty_reasons_are_absent() {
     assert!(out.starts_with("[{\"id\"") && out.contains("\"reason\":null"));
     let largest = OrderView {
         id: u64::MAX,
-        qty: Qty(i64::MAX),
+        qty: Some(Qty(i64::MAX)),
         price: Some(Price(i64::MAX)),
         ..fresh()
     };
@@ -120,8 +127,13 @@ fn the_longest_order_fits_the_room_it_reserves() {
         id: u64::MAX,
         symbol: "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
         status: OrdStatus::PartiallyFilled,
-        qty: Qty(i64::MAX),
+        qty: Some(Qty(i64::MAX)),
         price: Some(Price(i64::MAX)),
+        stop_price: Some(Price(i64::MAX)),
+        quote_qty: Some(Amount(i64::MAX.into())),
+        expire_at: Some(NOW),
+        replaces: Some(u64::MAX),
+        replaced_by: Some(u64::MAX),
         filled_qty: Amount(i64::MAX.into()),
         avg_fill_price: Some(Amount(i64::MAX.into())),
         rejected_by: Some(RejectedBy::Gateway),
@@ -132,8 +144,8 @@ fn the_longest_order_fits_the_room_it_reserves() {
     };
     out.reserve_exact(0);
     order_json(&mut out, &order);
-    assert!(out.len() <= 640, "{}", out.len());
-    assert_eq!(out.capacity(), 640, "one allocation");
+    assert!(out.len() <= 800, "{}", out.len());
+    assert_eq!(out.capacity(), 800, "one allocation");
 }
 
 #[test]
@@ -272,7 +284,7 @@ proptest! {
         let value: Value = serde_json::from_str(&rendered(&order)).unwrap();
         prop_assert_eq!(value["venueOrderId"].as_str(), Some(text.as_str()));
         prop_assert_eq!(value["reason"].as_str(), Some(reason.as_str()));
-        prop_assert_eq!(value.as_object().unwrap().len(), 21);
+        prop_assert_eq!(value.as_object().unwrap().len(), 26);
         let mut out = String::new();
         denied_json(&mut out, &text, 1, &[]);
         let value: Value = serde_json::from_str(&out).unwrap();

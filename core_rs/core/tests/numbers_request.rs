@@ -66,6 +66,9 @@ fn a_limit_order() {
         time_in_force: TimeInForce::Gtc,
         qty: Qty(100_000),
         price: Some(Price(4_000_000_000_000)),
+        stop_price: None,
+        quote_qty: None,
+        expire_at: None,
         client_order_id: None,
         strategy_id: None,
         valid_for_ms: None,
@@ -225,6 +228,7 @@ fn wrong_values() {
     let symbol = "must be 2 to 32 capital letters or digits";
     let (long_symbol, long_client) = (format!("\"{}\"", "A".repeat(33)), format!("\"{}\"", "a".repeat(37)));
     let long_strategy = format!("\"{}\"", "a".repeat(65));
+    let types = "must be one of LIMIT, MARKET, LIMIT_MAKER, STOP_LOSS, STOP_LOSS_LIMIT, TAKE_PROFIT, TAKE_PROFIT_LIMIT";
     let cases = [
         ("symbol", "null", "must not be null"),
         ("symbol", "1", "must be a string"),
@@ -234,8 +238,8 @@ fn wrong_values() {
         ("symbol", &long_symbol, symbol),
         ("side", r#""buy""#, "must be one of BUY, SELL"),
         ("side", "true", "must be a string"),
-        ("type", r#""STOP""#, "must be one of LIMIT, MARKET"),
-        ("timeInForce", r#""DAY""#, "must be one of GTC, IOC, FOK"),
+        ("type", r#""STOP""#, types),
+        ("timeInForce", r#""DAY""#, "must be one of GTC, IOC, FOK, GTD"),
         ("timeInForce", "null", "must not be null"),
         ("mode", r#""paper""#, "must be one of PAPER, LIVE"),
         ("quantity", "null", "must not be null"),

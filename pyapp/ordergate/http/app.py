@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from ordergate import _core
-from ordergate.http import account, health, kill, orders, problem, risk, risk_limits, strategies
+from ordergate.http import account, health, kill, order_changes, orders, problem, risk, risk_limits, strategies
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, HttpProtocol, Request, Scope
 from ordergate.http.problem import Reply
@@ -25,7 +25,10 @@ Route = tuple[dict[str, Handler], frozenset[str]]
 
 _NO_QUERY: Final[frozenset[str]] = frozenset()
 STATIC: Final[dict[str, Route]] = {
-    "/api/v1/orders": ({"POST": orders.place, "GET": orders.page}, orders.PAGE_PARAMETERS),
+    "/api/v1/orders": (
+        {"DELETE": order_changes.cancel_symbol, "POST": orders.place, "GET": orders.page},
+        orders.PAGE_PARAMETERS,
+    ),
     "/api/v1/portfolio": ({"GET": account.portfolio}, _NO_QUERY),
     "/api/v1/kill": ({"GET": kill.show, "POST": kill.stop, "DELETE": kill.clear}, kill.QUERY),
     "/api/v1/heartbeat": ({"POST": kill.heartbeat}, _NO_QUERY),
@@ -43,7 +46,7 @@ STATIC: Final[dict[str, Route]] = {
 }
 # One dynamic segment: what stands before it -> route.
 DYNAMIC: Final[dict[str, Route]] = {
-    "/api/v1/orders": ({"GET": orders.show, "DELETE": orders.cancel}, _NO_QUERY),
+    "/api/v1/orders": ({"GET": orders.show, "DELETE": orders.cancel, "PATCH": order_changes.replace}, _NO_QUERY),
 }
 # One dynamic segment with a verb or a part behind it: (what stands before, what stands after) -> route.
 NESTED: Final[dict[tuple[str, str], Route]] = {

@@ -6,7 +6,20 @@ from typing import Final
 import msgspec
 
 from ordergate.http import rule_schemas, schemas
-from ordergate.http.openapi_parts import CANCEL, PLACE, PREVIEW, READ, Json, content, ok, operation, query, ref
+from ordergate.http.openapi_parts import (
+    AUTH,
+    CANCEL,
+    PLACE,
+    PREVIEW,
+    READ,
+    REPLACE,
+    Json,
+    content,
+    ok,
+    operation,
+    query,
+    ref,
+)
 from ordergate.http.openapi_rules import kill_paths, risk_paths
 from ordergate.http.problem import TABLE
 
@@ -19,6 +32,8 @@ _MODELS: Final = (
     schemas.NewOrder,
     schemas.Order,
     schemas.OrderPage,
+    schemas.NewTerms,
+    schemas.CanceledOrders,
     schemas.Portfolio,
     schemas.Problem,
     schemas.OrderRejected,
@@ -94,6 +109,30 @@ def _paths() -> Json:
         parameters=[order_id],
         tags=["orders"],
     )
+    replace = operation(
+        "replaceOrder",
+        "Change an order",
+        {
+            "202": ok(
+                "The request is durable; the order as it stands then. A new order that takes over is named by "
+                "`replacedBy` once it is placed. The same Idempotency-Key and request get this answer again.",
+                "Order",
+                **{"Idempotency-Replayed": ref("headers", "Replayed")},
+            )
+        },
+        REPLACE,
+        parameters=[ref("parameters", "IdempotencyKey"), order_id],
+        requestBody={"required": True, "content": content("NewTerms")},
+        tags=["orders"],
+    )
+    cancel_symbol = operation(
+        "cancelOrders",
+        "Cancel every open order of a symbol",
+        {"202": ok("The cancels are durable and on their way. Cancels pass a kill switch.", "CanceledOrders")},
+        (*AUTH, "invalid_parameter", "unknown_symbol"),
+        parameters=[{**query("symbol", "The instrument.", {"type": "string"}), "required": True}],
+        tags=["orders"],
+    )
     portfolio = operation(
         "getPortfolio", "Balances and positions", {"200": ok("By mode.", "Portfolio")}, READ, tags=["account"]
     )
@@ -145,8 +184,8 @@ def _paths() -> Json:
         security=[],
     )
     return {
-        "/api/v1/orders": {"post": place, "get": page},
-        "/api/v1/orders/{id}": {"get": show, "delete": cancel},
+        "/api/v1/orders": {"post": place, "get": page, "delete": cancel_symbol},
+        "/api/v1/orders/{id}": {"get": show, "delete": cancel, "patch": replace},
         "/api/v1/orders/{id}/decision": {"get": decision},
         "/api/v1/risk/preview": {"post": preview},
         "/api/v1/risk/headroom": {"get": headroom},

@@ -48,6 +48,13 @@ PLACE: Final = (
     "journal_full",
     "answer_unreadable",
 )
+REPLACE: Final = (
+    *(code for code in PLACE if code != "override_invalid"),
+    "not_replaceable",
+    "already_filled",
+    "already_ended",
+    "history_unavailable",
+)
 READ: Final = (*AUTH, "invalid_parameter", "flush_stalled")
 CANCEL: Final = (*AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
 CHANGE: Final = (*AUTH, "invalid_parameter")

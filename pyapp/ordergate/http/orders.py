@@ -45,7 +45,7 @@ async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """POST /api/v1/orders: 201 with the order, once it is durable."""
     get = request.headers.get
     media_type = get("content-type")
-    if media_type is not None and media_type != "application/json" and not _is_json(media_type):
+    if media_type is not None and media_type != "application/json" and not is_json(media_type):
         return problem.reply("unsupported_media_type", request.id, f"Content-Type is {media_type[:100]!r}.")
     authorization = get("authorization")
     if authorization is None:
@@ -55,7 +55,7 @@ async def place(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     if isinstance(body, tuple):
         return problem.reply(body[0], request.id, body[1])
     keys = request.headers.get_all("idempotency-key")
-    key = keys[0] if len(keys) == 1 else _one_key(keys, request.headers)
+    key = keys[0] if len(keys) == 1 else one_key(keys, request.headers)
     newest = deps.newest_seq
     answer = deps.gateway.place(authorization, key, request.id, body, request.peer)
     if not isinstance(answer, tuple):
@@ -88,7 +88,7 @@ async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/orders/{id}."""
     answer = deps.gateway.order(request.headers.get("authorization"), request.segment, request.peer)
     if not isinstance(answer, tuple) and answer.code == "order_left":
-        return await _past(deps, request, deps.gateway.past_order)
+        return await past(deps, request, deps.gateway.past_order)
     return await read(deps, request, answer)
 
 
@@ -97,7 +97,7 @@ async def cancel(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     answer = deps.gateway.cancel(request.headers.get("authorization"), request.segment, request.peer)
     if not isinstance(answer, tuple):
         if answer.code == "order_left":
-            return await _past(deps, request, deps.gateway.past_cancel)
+            return await past(deps, request, deps.gateway.past_cancel)
         if answer.code in _ENDED:
             # The refusal tells a fact, the fill say: no fact is shown before it is durable.
             await deps.durability.wait(deps.gateway.last_seq)
@@ -147,7 +147,7 @@ def refuse(refusal: _core.Refusal, request_id: str) -> Reply:
     )
 
 
-async def _past(deps: Deps, request: Request, show_past: ShowPast) -> Reply:
+async def past(deps: Deps, request: Request, show_past: ShowPast) -> Reply:
     """An order that has left memory, from Postgres."""
     order_id = int(request.segment)
     try:
@@ -196,8 +196,8 @@ async def _follow(deps: Deps, request: Request, stored: bytes, seconds: int) -> 
     return view
 
 
-def _one_key(keys: list[str], headers: Headers) -> str | None:
-    """The Idempotency-Key where there is not exactly one readable value: none, an unreadable one, or several.
+def one_key(keys: list[str], headers: Headers) -> str | None:
+    """The Idempotency-Key, also where there is not exactly one readable value: none, an unreadable one, or several.
 
     One readable value beside an unreadable one counts as given once: granian does not tell that there were two.
     """
@@ -206,5 +206,6 @@ def _one_key(keys: list[str], headers: Headers) -> str | None:
     return keys[0] if len(set(keys)) == 1 else _UNUSABLE_KEY
 
 
-def _is_json(media_type: str) -> bool:
+def is_json(media_type: str) -> bool:
+    """Whether a Content-Type is that of JSON."""
     return media_type.partition(";")[0].strip().lower() == "application/json"

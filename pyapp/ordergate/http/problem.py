@@ -46,6 +46,7 @@ TABLE: Final[dict[str, Row]] = {
     "client_order_id_in_use": Row(409, "A working order has this clientOrderId"),
     "already_filled": Row(409, "The order is filled"),
     "already_ended": Row(409, "The order has ended"),
+    "not_replaceable": Row(409, "The order cannot be changed as it stands"),
     "strategy_exists": Row(409, "There is a strategy with this name"),
     "length_required": Row(411, "The body must come with a Content-Length, not in chunks"),
     "body_too_large": Row(413, "The body is larger than 64 KiB"),

@@ -8,8 +8,10 @@ from msgspec import Meta, Struct
 
 Mode = Literal["PAPER", "LIVE"]
 Side = Literal["BUY", "SELL"]
-OrderType = Literal["LIMIT", "MARKET"]
-TimeInForce = Literal["GTC", "IOC", "FOK"]
+OrderType = Literal[
+    "LIMIT", "MARKET", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"
+]
+TimeInForce = Literal["GTC", "IOC", "FOK", "GTD"]
 OrderStatus = Literal[
     "PENDING_NEW",
     "SUBMITTED",
@@ -64,14 +66,49 @@ class NewOrder(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults
 
     symbol: Symbol
     side: Annotated[Side, Meta(description="BUY takes base for quote, SELL gives it.")]
-    type: Annotated[OrderType, Meta(description="LIMIT needs `price`, MARKET forbids it.")]
-    quantity: Annotated[DecimalInput, Meta(description="Quantity of the base asset, above zero.")]
+    type: Annotated[
+        OrderType,
+        Meta(
+            description="LIMIT, LIMIT_MAKER and the two ending in _LIMIT need `price`, the others forbid it. STOP_LOSS "
+            "and TAKE_PROFIT, with or without a limit, need `stopPrice`: they begin to work when the last price has "
+            "come to it. LIMIT_MAKER is refused by the venue when it would take."
+        ),
+    ]
     mode: Annotated[Mode, Meta(description="Where the order trades; there is no default on purpose.")]
+    quantity: (
+        Annotated[
+            DecimalInput, Meta(description="Quantity of the base asset, above zero. Absent only with `quoteOrderQty`.")
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     price: Annotated[DecimalInput, Meta(description="Limit price in the quote asset.")] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    time_in_force: Annotated[TimeInForce, Meta(description="LIMIT: GTC when absent. MARKET: IOC only.")] | (
+    stop_price: Annotated[DecimalInput, Meta(description="Last price at which a stop order begins to work.")] | (
         msgspec.UnsetType
+    ) = msgspec.UNSET
+    quote_order_qty: (
+        Annotated[DecimalInput, Meta(description="MARKET: quote to spend (BUY) or to bring in (SELL).")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    time_in_force: (
+        Annotated[
+            TimeInForce,
+            Meta(
+                description="GTC when absent. MARKET: IOC only. LIMIT_MAKER, STOP_LOSS, TAKE_PROFIT: GTC or GTD. "
+                "GTD needs `expireAt`: the gateway cancels the order then."
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    expire_at: (
+        Annotated[
+            int | str,
+            Meta(
+                description="GTD: RFC 3339 with a zone, or milliseconds since 1970.", examples=["2026-11-24T07:00:00Z"]
+            ),
+        ]
+        | msgspec.UnsetType
     ) = msgspec.UNSET
     client_order_id: ClientOrderId | msgspec.UnsetType = msgspec.UNSET
     strategy_id: StrategyId | msgspec.UnsetType = msgspec.UNSET
@@ -88,6 +125,17 @@ class NewOrder(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults
     ) = msgspec.UNSET
 
 
+class NewTerms(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """New terms of an order: at least one. Fewer of the same price are changed in place; else the order is canceled,
+    and a new one is placed for what is left of the new quantity once the old one's end is known."""
+
+    quantity: (
+        Annotated[DecimalInput, Meta(description="New total quantity, what has traded included.")] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    price: Annotated[DecimalInput, Meta(description="New limit price.")] | msgspec.UnsetType = msgspec.UNSET
+    stop_price: Annotated[DecimalInput, Meta(description="New stop price.")] | msgspec.UnsetType = msgspec.UNSET
+
+
 class Order(Struct, rename="camel"):
     """An order with everything that is known of it. Absent values are null."""
 
@@ -97,8 +145,17 @@ class Order(Struct, rename="camel"):
     side: Side
     type: OrderType
     time_in_force: TimeInForce
-    quantity: Annotated[Decimal, Meta(description="Ordered quantity of the base asset.")]
+    quantity: (
+        Annotated[
+            Decimal,
+            Meta(description="Ordered quantity of the base asset; of an amount of quote known only when it is FILLED."),
+        ]
+        | None
+    )
     price: Annotated[Decimal, Meta(description="Limit price in the quote asset.")] | None
+    stop_price: Annotated[Decimal, Meta(description="Last price at which the order begins to work.")] | None
+    quote_order_qty: Annotated[Decimal, Meta(description="Amount of quote asked for.")] | None
+    expire_at: Annotated[Time, Meta(description="When a GTD order is canceled.")] | None
     status: Annotated[
         OrderStatus, Meta(description="Computed from facts. IN_DOUBT: sent, and the outcome is not yet known.")
     ]
@@ -109,11 +166,20 @@ class Order(Struct, rename="camel"):
     rejected_by: Annotated[RejectedBy, Meta(description="GATEWAY: the order was never sent.")] | None
     reason: Annotated[str, Meta(description="Why the order ended, when it did not fill.")] | None
     venue_order_id: Annotated[str, Meta(description="Id given by the venue.")] | None
+    replaces: Annotated[OrderId, Meta(description="The order whose rest this one took over.")] | None
+    replaced_by: Annotated[OrderId, Meta(description="The order that took over what was left of this one.")] | None
     received_at: Time
     durable_at: Annotated[Time, Meta(description="When it was flushed to disk.")] | None
     sent_at: Annotated[Time, Meta(description="When the venue was told to send it.")] | None
     acked_at: Annotated[Time, Meta(description="When the venue first answered.")] | None
     updated_at: Time | None
+
+
+class CanceledOrders(Struct, rename="camel"):
+    """The orders of a symbol that were open, as they stand once their cancels are durable."""
+
+    orders: list[Order]
+    more: Annotated[bool, Meta(description="There are more than one request cancels (1,000): ask again.")]
 
 
 class OrderPage(Struct, rename="camel"):

@@ -36,7 +36,8 @@ JOIN execution.order_events e ON e.seq = r.seq WHERE e.hash <> r.hash;
 INSERT INTO execution.orders (
     id, account_id, client_order_id, idempotency_key, mode, symbol, side, type, time_in_force, quantity, price, status,
     filled_quantity, filled_quote, avg_fill_price, rejected_by, reason, strategy_id, venue_order_id, created_at,
-    durable_at, sent_at, acked_at, updated_at, last_seq, facts)
+    durable_at, sent_at, acked_at, updated_at, last_seq, facts, external, stop_price, quote_order_qty, expire_at,
+    replaces, replaced_by)
 SELECT DISTINCT ON (id)
     id, account_id, client_order_id, idempotency_key, mode, symbol, side, type, time_in_force, quantity::numeric,
     price::numeric, status, filled_quantity::numeric, filled_quote::numeric, avg_fill_price::numeric, rejected_by,
@@ -46,15 +47,17 @@ SELECT DISTINCT ON (id)
     timestamptz 'epoch' + sent_ns / 1000 * interval '1 microsecond',
     timestamptz 'epoch' + acked_ns / 1000 * interval '1 microsecond',
     timestamptz 'epoch' + updated_ns / 1000 * interval '1 microsecond',
-    last_seq, facts
+    last_seq, facts, external, stop_price::numeric, quote_order_qty::numeric,
+    timestamptz 'epoch' + expire_ns / 1000 * interval '1 microsecond', replaces, replaced_by
 FROM unnest(
     $1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
     $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
     $18::text[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
-    $26::bytea[])
+    $26::bytea[], $27::boolean[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::bigint[])
     AS r (id, account_id, client_order_id, idempotency_key, mode, symbol, side, type, time_in_force, quantity, price,
           status, filled_quantity, filled_quote, avg_fill_price, rejected_by, reason, strategy_id, venue_order_id,
-          created_ns, durable_ns, sent_ns, acked_ns, updated_ns, last_seq, facts)
+          created_ns, durable_ns, sent_ns, acked_ns, updated_ns, last_seq, facts, external, stop_price,
+          quote_order_qty, expire_ns, replaces, replaced_by)
 ORDER BY id, last_seq DESC
 ON CONFLICT (id) DO UPDATE SET
     quantity = excluded.quantity, price = excluded.price, status = excluded.status,
@@ -62,7 +65,7 @@ ON CONFLICT (id) DO UPDATE SET
     avg_fill_price = excluded.avg_fill_price, rejected_by = excluded.rejected_by, reason = excluded.reason,
     venue_order_id = excluded.venue_order_id, durable_at = coalesce(excluded.durable_at, orders.durable_at),
     sent_at = excluded.sent_at, acked_at = excluded.acked_at, updated_at = excluded.updated_at, last_seq = excluded.last_seq,
-    facts = excluded.facts
+    facts = excluded.facts, replaced_by = excluded.replaced_by
 WHERE orders.last_seq < excluded.last_seq;
 
 -- name: fills

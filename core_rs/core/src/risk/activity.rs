@@ -62,16 +62,20 @@ pub(super) fn check<'a>(
     }
 }
 
-/// An order must not meet the group's own: below its best offer, above its best bid. A MARKET order meets whatever is there.
+/// An order must not meet the group's own: below its best offer, above its best bid. A MARKET order meets whatever is
+/// there. What one that waits for its stop price meets cannot be told yet: the venue prevents it then.
 fn self_trade<'a>(order: &NewOrder, prices: &Prices, inputs: &Inputs<'a>, outcome: &mut Outcome<'a>) {
     let (Some(opposite), Some(price)) = (inputs.opposite, prices.meets) else {
         return;
     };
+    if order.ord_type.has_stop() {
+        return;
+    }
     let (opposite, price) = (i128::from(opposite.0), i128::from(price.0));
     let figures = match (order.ord_type, order.side) {
-        (OrdType::Limit, Side::Buy) => Figures::whole(Check::SelfTrade, None, Some(price), opposite - 1),
-        (OrdType::Limit, Side::Sell) => Figures::at_least(Check::SelfTrade, price, opposite + 1),
         (OrdType::Market, _) => Figures::whole(Check::SelfTrade, None, None, opposite),
+        (_, Side::Buy) => Figures::whole(Check::SelfTrade, None, Some(price), opposite - 1),
+        (_, Side::Sell) => Figures::at_least(Check::SelfTrade, price, opposite + 1),
     };
     outcome.take(figures);
 }

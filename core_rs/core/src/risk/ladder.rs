@@ -1,6 +1,6 @@
 //! The ladder: every check on one order, in a fixed sequence.
 
-use crate::number::{Amount, Money, UNIT};
+use crate::number::{Amount, Money, Price, Qty, UNIT};
 use crate::record::CheckResult;
 use crate::request::NewOrder;
 use crate::risk::figures::Kinds;
@@ -8,10 +8,12 @@ use crate::risk::inputs::Inputs;
 use crate::risk::market::{self, Prices};
 use crate::risk::outcome::{Near, Outcome};
 use crate::risk::{activity, exposure, size};
-use crate::terms::{OrdType, Side};
+use crate::terms::Side;
 
-/// A MARKET BUY holds this share of the price it would meet, in percent.
+/// A BUY without a limit holds this share of the price it would meet, in percent.
 pub const MARKET_BUY_PERCENT: i128 = 105;
+/// An amount of quote counts as the base that it comes to at this share of the price it would meet, in percent.
+pub const QUOTE_ORDER_PERCENT: i128 = 95;
 
 /// What an order may cost at worst, reserved at entry: an order cannot be built without one.
 ///
@@ -51,8 +53,9 @@ pub struct Approved {
 
 /// All checks on one order. It allocates nothing but the texts that it returns.
 ///
-/// A MARKET order counts at the price it would meet; a BUY's hold and value with [`MARKET_BUY_PERCENT`] of it, since the
-/// price may run away before the order arrives. Without a fresh reference the checks that need a price are replaced by
+/// An order without a limit counts at the price it would meet, or at its stop price when that is higher; a BUY's hold
+/// and value with [`MARKET_BUY_PERCENT`] of it, since the price may run away before the order arrives. An amount of quote
+/// counts as itself. Without a fresh reference the checks that need a price are replaced by
 /// `NO_REFERENCE_PRICE`; the others still run.
 ///
 /// # Errors
@@ -96,13 +99,22 @@ fn climb<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Outcome<'a>) -
     hold
 }
 
-/// What the order moves in quote at worst, rounded up to 8 decimals; `None` for MARKET without a fresh reference.
+/// What the order moves in quote at worst, rounded up to 8 decimals; `None` at the market without a fresh reference.
 fn worst_notional(order: &NewOrder, prices: &Prices) -> Option<Amount> {
     let money = prices.meets?.times(order.qty);
-    Some(match (order.ord_type, order.side) {
-        (OrdType::Market, Side::Buy) => with_slippage(money),
+    Some(match (order.quote_qty, order.ord_type.has_price(), order.side) {
+        (Some(quote), ..) => quote,
+        (None, false, Side::Buy) => with_slippage(money),
         _ => money.to_amount_ceil(),
     })
+}
+
+/// The base that an amount of quote may come to at this price, rounded up; `None` when it is out of range.
+#[must_use]
+pub fn base_for_quote(quote: Amount, price: Price) -> Option<Qty> {
+    let divisor = i128::from(price.0).checked_mul(QUOTE_ORDER_PERCENT)?;
+    let scaled = quote.0.checked_mul(UNIT)?.checked_mul(100)?.checked_add(divisor - 1)?;
+    Qty::try_from(Amount(scaled.checked_div(divisor)?)).ok()
 }
 
 /// [`MARKET_BUY_PERCENT`] of the money, rounded up once. Whole and rest apart: the product itself may not fit.

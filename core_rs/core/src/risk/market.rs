@@ -22,7 +22,8 @@ const MILLI: i64 = 1_000_000;
 /// What the prices come to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prices {
-    /// What the order trades at, as far as can be told: a LIMIT order's own price, the side that a MARKET order meets.
+    /// What the order trades at, as far as can be told: its own limit, or the side that it meets, or its stop price when
+    /// that is the higher one.
     pub meets: Option<Price>,
     /// What one of base is worth for sums of positions.
     pub mark: Option<Price>,
@@ -81,13 +82,19 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
     let limits = [LimitKind::MaxSpread, LimitKind::MaxLastDeviation].map(|kind| inputs.strictest(kind));
     let believed = fresh.and_then(|mark| reference_twice(&mark, limits[0].map(|it| it.0), limits[1].map(|it| it.0)));
     let reference_twice = believed.or(market.last_good_twice);
-    let meets = match order.ord_type {
-        OrdType::Limit => order.price,
-        OrdType::Market => fresh.map(|mark| if order.side == Side::Buy { mark.ask } else { mark.bid }),
+    let side = fresh.map(|mark| if order.side == Side::Buy { mark.ask } else { mark.bid });
+    let meets = match (order.price, order.stop_price) {
+        (Some(price), _) => Some(price),
+        (None, stop) => side.map(|side| stop.map_or(side, |stop| side.max(stop))),
     };
     let is_market = order.ord_type == OrdType::Market;
+    // A stop order is not meant for now: its limit is judged by where it begins to work, its distance from here by nobody.
+    let (judged, measure) = match order.stop_price {
+        Some(stop) => (order.price, Some(2 * i128::from(stop.0))),
+        None => (meets, reference_twice),
+    };
     let collars = collar_kinds(order.side).map(|kind| inputs.strictest(kind));
-    let needs_reference = meets.is_none() || (reference_twice.is_none() && collars.iter().any(Option::is_some));
+    let needs_reference = meets.is_none() || (measure.is_none() && collars.iter().any(Option::is_some));
     if needs_reference {
         outcome.fail(no_reference(market.mark.map(|_| market.age_ns), max_age));
     }
@@ -100,7 +107,7 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
             }
         }
     }
-    if let (Some(price), Some(reference_twice)) = (meets, reference_twice) {
+    if let (Some(price), Some(reference_twice)) = (judged, measure) {
         for ((kind, limit), towards) in collar_kinds(order.side).into_iter().zip(collars).zip([1, -1]) {
             let Some((limit, scope)) = limit else { continue };
             // A BUY must not be far above the reference, a SELL not far below; the far side is the other one.
@@ -110,6 +117,8 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
                 .map(|value| Figures::whole(Check::Limit(kind), Some(scope), Some(value), limit));
             outcome.take_or_range(figures, limit);
         }
+    }
+    if let (Some(price), Some(reference_twice)) = (judged, reference_twice) {
         venue_bands(order, price, reference_twice, inputs, outcome);
     }
     Prices {
@@ -125,7 +134,7 @@ const fn collar_kinds(side: Side) -> [LimitKind; 2] {
     }
 }
 
-/// The exchange's own bands, as multiples of the reference. PERCENT_PRICE_BY_SIDE refuses LIMIT orders; outside
+/// The exchange's own bands, as multiples of the reference. PERCENT_PRICE_BY_SIDE refuses limit prices; outside
 /// PRICE_RANGE the exchange lets the order expire, so that is only told.
 fn venue_bands<'a>(
     order: &NewOrder,
@@ -140,7 +149,7 @@ fn venue_bands<'a>(
         Side::Buy => (filters.bid_up, filters.bid_down),
         Side::Sell => (filters.ask_up, filters.ask_down),
     };
-    if order.ord_type == OrdType::Limit {
+    if order.ord_type.has_price() {
         if let (false, Some(value)) = (up.is_zero(), ratio_up(twice, reference_twice)) {
             outcome.take(Figures::whole(Check::PercentPrice, None, Some(value), up.0.into()));
         }

@@ -1,4 +1,4 @@
-//! Every cell of the life cycle, with what is expected written out: 12 rows × 17 events.
+//! Every cell of the life cycle, with what is expected written out: 12 rows × 18 events.
 
 use crate::expected::EXPECTED;
 use crate::support::START;
@@ -58,6 +58,7 @@ impl Fold {
             qty,
             price,
             hold: Amount::parse("150").unwrap(),
+            anew: None,
         };
         match event {
             Event::SubmitStarted => Record::SubmitStarted(SubmitStarted {
@@ -95,6 +96,7 @@ impl Fold {
                 cum_qty: Qty(0),
             }),
             Event::AbsentAtVenue => Record::AbsentAtVenue(body),
+            Event::Done => Record::Done(body),
         }
     }
 }
@@ -113,6 +115,7 @@ fn terms() -> Terms {
         client_order_id: Some("mine".into()),
         strategy_id: None,
         valid_for_ms: None,
+        conditions: None,
     }
 }
 

@@ -29,7 +29,10 @@ fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
                 assert!(body.decision.failed.iter().all(|failed| failed.scope.is_empty()));
             }
             Record::TradingStateSet(body) => assert!(!body.flatten),
-            Record::OrderReloaded(order) => assert_eq!((order.external, order.doubt_since), (None, None)),
+            Record::OrderReloaded(order) => {
+                assert_eq!((order.external, order.doubt_since), (None, None));
+                assert_eq!((order.amends(), order.replaced_by()), (0, None));
+            }
             Record::Fill(body) => assert_eq!(body.fee_value, None),
             other => panic!("{other:?} has not changed"),
         }

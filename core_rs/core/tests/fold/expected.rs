@@ -4,7 +4,7 @@
 ///
 /// A cell says the status and hold afterwards; `=` nothing changes; `x` illegal, and nothing changes; `!` an alarm.
 #[rustfmt::skip]
-pub const EXPECTED: [(&str, [&str; 17]); 12] = [
+pub const EXPECTED: [(&str, [&str; 18]); 12] = [
     ("PENDING_NEW", [
         /* SUBMIT_STARTED   */ "SUBMITTED 100",
         /* ACKED            */ "NEW 100",
@@ -23,6 +23,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "NEW 100",
         /* ABSENT_AT_VENUE  */ "CANCELED 0",
+        /* DONE             */ "PENDING_NEW 100 !",
     ]),
     ("SUBMITTED", [
         /* SUBMIT_STARTED   */ "x",
@@ -42,6 +43,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "NEW 100",
         /* ABSENT_AT_VENUE  */ "REJECTED 0",
+        /* DONE             */ "SUBMITTED 100 !",
     ]),
     ("IN_DOUBT", [
         /* SUBMIT_STARTED   */ "x",
@@ -61,6 +63,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "NEW 100",
         /* ABSENT_AT_VENUE  */ "REJECTED 0",
+        /* DONE             */ "IN_DOUBT 100 !",
     ]),
     ("NEW", [
         /* SUBMIT_STARTED   */ "x",
@@ -80,6 +83,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "=",
         /* ABSENT_AT_VENUE  */ "NEW 100 !",
+        /* DONE             */ "NEW 100 !",
     ]),
     ("PARTIALLY_FILLED", [
         /* SUBMIT_STARTED   */ "x",
@@ -99,6 +103,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "=",
         /* ABSENT_AT_VENUE  */ "PARTIALLY_FILLED 50 !",
+        /* DONE             */ "PARTIALLY_FILLED 50 !",
     ]),
     ("PENDING_CANCEL", [
         /* SUBMIT_STARTED   */ "x",
@@ -118,6 +123,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "=",
         /* ABSENT_AT_VENUE  */ "PENDING_CANCEL 100 !",
+        /* DONE             */ "PENDING_CANCEL 100 !",
     ]),
     ("PENDING_REPLACE", [
         /* SUBMIT_STARTED   */ "x",
@@ -137,6 +143,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "EXPIRED 0",
         /* FOUND_AT_VENUE   */ "=",
         /* ABSENT_AT_VENUE  */ "PENDING_REPLACE 150 !",
+        /* DONE             */ "PENDING_REPLACE 150 !",
     ]),
     ("FILLED", [
         /* SUBMIT_STARTED   */ "x",
@@ -156,6 +163,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "=",
         /* FOUND_AT_VENUE   */ "=",
         /* ABSENT_AT_VENUE  */ "=",
+        /* DONE             */ "=",
     ]),
     ("CANCELED", [
         /* SUBMIT_STARTED   */ "x",
@@ -175,6 +183,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "=",
         /* FOUND_AT_VENUE   */ "NEW 100 !",
         /* ABSENT_AT_VENUE  */ "=",
+        /* DONE             */ "=",
     ]),
     ("EXPIRED", [
         /* SUBMIT_STARTED   */ "x",
@@ -194,6 +203,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "=",
         /* FOUND_AT_VENUE   */ "NEW 100 !",
         /* ABSENT_AT_VENUE  */ "=",
+        /* DONE             */ "=",
     ]),
     ("REJECTED by VENUE", [
         /* SUBMIT_STARTED   */ "x",
@@ -213,6 +223,7 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "=",
         /* FOUND_AT_VENUE   */ "NEW 100 !",
         /* ABSENT_AT_VENUE  */ "=",
+        /* DONE             */ "=",
     ]),
     ("REJECTED by GATEWAY", [
         /* SUBMIT_STARTED   */ "x",
@@ -232,5 +243,6 @@ pub const EXPECTED: [(&str, [&str; 17]); 12] = [
         /* EXPIRED          */ "x",
         /* FOUND_AT_VENUE   */ "REJECTED 0 !",
         /* ABSENT_AT_VENUE  */ "=",
+        /* DONE             */ "x",
     ]),
 ];

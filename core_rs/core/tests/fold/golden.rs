@@ -59,6 +59,7 @@ fn terms() -> Terms {
         client_order_id: Some("mine-1".into()),
         strategy_id: None,
         valid_for_ms: Some(500),
+        conditions: None,
     }
 }
 
@@ -166,6 +167,7 @@ fn samples() -> Vec<Record> {
         qty: Qty(7),
         price: None,
         hold: Amount(8),
+        anew: None,
     };
     let kill_off = KillOff {
         scope: KillScope::Symbol,
@@ -364,7 +366,7 @@ fn samples() -> Vec<Record> {
         Record::CancelRejected(event()),
         Record::CancelInDoubt(event()),
         Record::ReplaceRequested(replace.clone()),
-        Record::Replaced(replace),
+        Record::Replaced(replace.clone()),
         Record::ReplaceRejected(event()),
         Record::Expired(event()),
         Record::FoundAtVenue(VenueSnapshot {
@@ -411,8 +413,23 @@ fn samples() -> Vec<Record> {
             by: "ann".into(),
             reason: "one book".into(),
         }),
+        Record::ReplaceAsked(ReplaceAsked {
+            terms: ReplaceTerms {
+                anew: Some(Anew {
+                    stop_price: Some(Price(9)),
+                    key: 2,
+                }),
+                ..replace
+            },
+            request: request(),
+            answer_status: 202,
+            answer: "{}".into(),
+        }),
+        Record::ReplaceDropped(event()),
+        Record::Done(event()),
     ];
     samples.extend(crate::venue_samples::samples());
+    samples.sort_by_key(Record::kind);
     samples
 }
 

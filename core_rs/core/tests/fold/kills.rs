@@ -223,6 +223,7 @@ fn resumed_with_a_replace(world: &World, order: OrderId) -> (Engine, SessionId, 
         qty: Qty::parse("2").unwrap(),
         price: Some(Price::parse("50").unwrap()),
         hold: Amount::parse("100").unwrap(),
+        anew: None,
     });
     state.apply(state.last_seq() + 1, world.now, &replace).unwrap();
     let mut engine = Engine::new(state);

@@ -38,11 +38,12 @@ pub fn check(state: &State) {
             tally.open_orders += 1;
         }
         let place = (terms.account, terms.mode, terms.instrument, terms.side);
-        let known = boldest.entry(place).or_insert(open.reach);
+        let Some(reach) = open.reach else { continue };
+        let known = boldest.entry(place).or_insert(reach);
         *known = if terms.side == Side::Buy {
-            open.reach.max(*known)
+            reach.max(*known)
         } else {
-            open.reach.min(*known)
+            reach.min(*known)
         };
     }
     let mut traded: BTreeMap<(Mode, InstrumentId), [Position; 2]> = BTreeMap::new();

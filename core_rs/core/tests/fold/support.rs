@@ -209,6 +209,29 @@ impl World {
         self.engine.cancel(caller, order, self.now).unwrap()
     }
 
+    /// New terms for an order.
+    pub fn replace(&mut self, order: OrderId, body: &str) -> Result<Submitted, Refusal> {
+        self.requests += 1;
+        let (caller, key) = (self.caller(0), format!("change-{}", self.requests));
+        let durable = self.engine.state().last_seq();
+        self.engine
+            .replace(caller, Some(&key), order, body.as_bytes(), self.now, durable)
+            .unwrap()
+    }
+
+    /// Best prices of BTCUSDT as a venue tells them.
+    pub fn prices(&mut self, session: SessionId, bid: &str, ask: &str) {
+        let (symbol, venue_ns) = ("BTCUSDT", 1);
+        let price = Report::Price {
+            symbol,
+            bid,
+            ask,
+            last: bid,
+            venue_ns,
+        };
+        self.engine.report(session, &price, self.now).unwrap();
+    }
+
     pub fn report(&mut self, session: SessionId, order: OrderId, what: OrderReport<'_>) {
         self.engine
             .report(session, &Report::Order(order, what), self.now)

@@ -77,6 +77,7 @@ impl Seen {
             trades: order.fill_count(),
             held: order.held.0,
             end: order.end.map(|end| match end {
+                order::End::Done => unreachable!("no order by amount of quote"),
                 order::End::Canceled => End::Canceled,
                 order::End::Expired => End::Expired,
                 order::End::Rejected(RejectedBy::Venue) => End::RejectedByVenue,

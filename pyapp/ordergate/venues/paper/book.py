@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from ordergate.venues.paper.fixed import MAX_UNITS
+from ordergate.venues.paper.fixed import MAX_UNITS, SCALE, times
 
 SYNTHETIC_LEVELS: Final = 10
 
@@ -65,6 +65,28 @@ def take(side: BookSide, quantity: int, limit: int | None) -> list[tuple[int, in
             index += 1
     side.first = index
     return taken
+
+
+def take_for_quote(side: BookSide, quote: int, step: int) -> tuple[list[tuple[int, int]], bool]:
+    """Takes whole steps, best first, as long as `quote` pays for one: (price, quantity) for each level touched, and
+    whether what is left pays for no more, rather than that the side is empty."""
+    taken: list[tuple[int, int]] = []
+    for index in range(side.first, len(side.sizes)):
+        if not side.sizes[index]:
+            continue
+        price = side.best + index * side.step
+        affordable = quote * SCALE // price
+        if affordable < step:
+            return taken, True
+        part = min(affordable, side.sizes[index]) // step * step
+        if part:
+            taken.append((price, part))
+            side.sizes[index] -= part
+            # As it will be booked: rounded, it never exceeds what is left.
+            quote -= times(price, part)
+            if quote * SCALE // price < step:
+                return taken, True
+    return taken, False
 
 
 def _end(side: BookSide, limit: int | None) -> int:

@@ -1,9 +1,11 @@
 """The simulated exchange: orders, cancels and ticks in, reports out.
 
-MARKET orders walk the book and expire the rest. LIMIT orders take what is marketable at the book's prices; what is
-left of a GTC order rests, best price first and then oldest first, and fills as maker at its own limit when a quote or a
-trade touches or passes it, by the size shown or traded. A size is given away once: a level that was taken is empty
-until the next quote, and a trade's size is shared among the orders of a side.
+MARKET orders walk the book and expire the rest; one by amount of quote takes whole steps that it can pay for, and is
+DONE when what is left buys none. LIMIT orders take what is marketable at the book's prices; what is left of a GTC order
+rests, best price first and then oldest first, and fills as maker at its own limit when a quote or a trade touches or
+passes it, by the size shown or traded. A LIMIT_MAKER order that would take is refused. A size is given away once: a
+level that was taken is empty until the next quote, and a trade's size is shared among the orders of a side. Orders of
+stop types wait for a trade at their stop price or beyond.
 
 Everything is an integer in units of 10^-8, and time is an argument, so that the same events give the same reports.
 Each event appends its reports to `Exchange.out`, in the order in which they happened.
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ordergate.venues.instruments import Listing
-from ordergate.venues.paper.book import Book, BookSide, depth, show, take
+from ordergate.venues.paper.book import Book, BookSide, depth, show, take, take_for_quote
 from ordergate.venues.paper.fixed import decimal_text, times, units
 from ordergate.venues.prices.tick import Tick
 from ordergate.venues.reports import Report
@@ -26,6 +28,9 @@ REMAINDER: Final = {
     "FOK": ("FOK_NOT_FILLED", "the book cannot fill all of it at once at its price or better"),
 }
 """Reason and words of the EXPIRED that ends what must not rest."""
+WOULD_TAKE: Final = ("WOULD_TAKE", "a LIMIT_MAKER order must not take, and the book has its price")
+BELOW_STEP: Final = ("BELOW_STEP", "the amount of quote does not come to one step of base")
+WOULD_TRIGGER: Final = ("WOULD_TRIGGER", "the last trade has reached its stop price already")
 NO_PRICE: Final = ("NO_PRICE", "the venue has no price for this symbol")
 VENUE_RESTARTED: Final = ("VENUE_RESTARTED", "the venue restarted while this order was being filled")
 
@@ -43,6 +48,24 @@ class PaperOrder:
     limit: int | None
     place: int = 0
     """Time priority: smaller came first."""
+    filled: int = 0
+    maker_only: bool = False
+    """LIMIT_MAKER: refused when it would take."""
+    stop: int | None = None
+    """It waits for a trade at this price or beyond; None once there was one."""
+    rises: bool = False
+    """Whether the last price reaches the stop price from below."""
+    quote_quantity: int | None = None
+    """Amount of quote to spend or to bring in; `left` then means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """A change of an order in place: it keeps its price and its turn."""
+
+    order: int
+    quantity: int
+    """New total quantity, what has traded included."""
 
 
 Resting = tuple[int, int, PaperOrder]
@@ -59,6 +82,10 @@ class Market:
     sells: list[Resting] = field(default_factory=list)
     waiting: dict[int, PaperOrder] = field(default_factory=dict)
     """Orders that came before the first quote; they meet it in order of arrival."""
+    stops: dict[int, PaperOrder] = field(default_factory=dict)
+    """Orders that wait for their stop price, in order of arrival."""
+    last: int | None = None
+    """Price of the last trade."""
 
 
 @dataclass(slots=True)
@@ -71,8 +98,8 @@ class Exchange:
     markets: dict[str, Market] = field(default_factory=dict)
     orders: dict[int, PaperOrder] = field(default_factory=dict)
     """Orders that are working here, by id."""
-    in_flight: deque[tuple[int, PaperOrder | int]] = field(default_factory=deque)
-    """(when it arrives, an order or the id of one to cancel), oldest first."""
+    in_flight: deque[tuple[int, "PaperOrder | int | Amend"]] = field(default_factory=deque)
+    """(when it arrives, an order, the id of one to cancel, or a change of one), oldest first."""
     out: list[Report] = field(default_factory=list)
     """Reports of the events so far; whoever sends them empties it."""
     now_ns: int = 0
@@ -110,19 +137,30 @@ def cancel(exchange: Exchange, order_id: int, now_ns: int) -> None:
     advance(exchange, now_ns)
 
 
+def amend(exchange: Exchange, order_id: int, quantity: int, now_ns: int) -> None:
+    """Sends a smaller total quantity for a working order: it arrives after the latency."""
+    exchange.in_flight.append((now_ns + exchange.latency_ns, Amend(order_id, quantity)))
+    advance(exchange, now_ns)
+
+
 def hand_over(exchange: Exchange, order: PaperOrder, filled: int, now_ns: int) -> None:
     """Takes over an order of an earlier session with the quantity that is journaled as filled.
 
     With nothing filled it may never have been answered: it is acked, and meets the book like a new one. Partly filled
-    it rests again. What must not rest has ended with the session that was filling it: downtime fills nothing.
+    it rests again, and what may only make rests in any case. What must not rest has ended with the session that was
+    filling it: downtime fills nothing. One that waits for its stop price waits on, unless a part of it has filled: then
+    its stop price had been reached.
     """
     exchange.now_ns = now_ns
     if not filled:
         exchange.out.append(_ack(order))
+    order.filled = filled
     market = exchange.markets.get(order.symbol)
-    if market is None or order.kind != "GTC":
+    if market is not None and order.stop is not None and not filled:
+        _wait_for_stop(exchange, market, order)
+    elif market is None or order.kind != "GTC":
         _expire(exchange, order, VENUE_RESTARTED if market else NO_PRICE)
-    elif filled:
+    elif filled or order.maker_only:
         _rest(exchange, market, order)
     else:
         _enter(exchange, market, order)
@@ -136,6 +174,8 @@ def advance(exchange: Exchange, now_ns: int) -> None:
         _, item = in_flight.popleft()
         if isinstance(item, PaperOrder):
             _arrive(exchange, item)
+        elif isinstance(item, Amend):
+            _amend_now(exchange, item)
         else:
             _cancel_now(exchange, item)
 
@@ -158,8 +198,44 @@ def _arrive(exchange: Exchange, order: PaperOrder) -> None:
     if market is None:
         exchange.out.append(("REJECT", order.order, "UNKNOWN_SYMBOL", f"{order.symbol} is not listed here"))
         return
+    refused = _refusal(market, order)
+    if refused:
+        exchange.out.append(("REJECT", order.order, *refused))
+        return
     exchange.out.append(_ack(order))
-    _enter(exchange, market, order)
+    if order.stop is not None:
+        _wait_for_stop(exchange, market, order)
+    else:
+        _enter(exchange, market, order)
+
+
+def _refusal(market: Market, order: PaperOrder) -> tuple[str, str] | None:
+    """Why the venue does not take a new order, if it does not."""
+    if order.stop is not None and market.last is not None and _is_reached(order, market.last):
+        return WOULD_TRIGGER
+    side = market.book.asks if order.buy else market.book.bids
+    if order.maker_only and depth(side, order.limit):
+        return WOULD_TAKE
+    return None
+
+
+def _is_reached(order: PaperOrder, last: int) -> bool:
+    assert order.stop is not None, "only an order of a stop type waits"
+    return last >= order.stop if order.rises else last <= order.stop
+
+
+def _wait_for_stop(exchange: Exchange, market: Market, order: PaperOrder) -> None:
+    market.stops[order.order] = exchange.orders[order.order] = order
+
+
+def _trigger(exchange: Exchange, market: Market, last: int) -> None:
+    """Orders whose stop price a trade has reached meet the book, in order of arrival."""
+    market.last = last
+    reached = [order for order in market.stops.values() if _is_reached(order, last)]
+    for order in reached:
+        del market.stops[order.order], exchange.orders[order.order]
+        order.stop = None
+        _enter(exchange, market, order)
 
 
 def _enter(exchange: Exchange, market: Market, order: PaperOrder) -> None:
@@ -174,6 +250,14 @@ def _enter(exchange: Exchange, market: Market, order: PaperOrder) -> None:
 def _meet_book(exchange: Exchange, market: Market, order: PaperOrder) -> None:
     """The order as taker; what is left of it rests or expires."""
     side = market.book.asks if order.buy else market.book.bids
+    if order.quote_quantity is not None:
+        _meet_for_quote(exchange, market, order, side)
+        return
+    if order.maker_only and depth(side, order.limit):
+        # It came before the first quote: that is what it would have taken.
+        exchange.orders.pop(order.order, None)
+        _expire(exchange, order, WOULD_TAKE)
+        return
     if order.kind != "FOK" or depth(side, order.limit) >= order.left:
         for price, quantity in take(side, order.left, order.limit):
             order.left -= quantity
@@ -186,13 +270,39 @@ def _meet_book(exchange: Exchange, market: Market, order: PaperOrder) -> None:
         _expire(exchange, order, REMAINDER[order.kind])
 
 
+def _meet_for_quote(exchange: Exchange, market: Market, order: PaperOrder, side: BookSide) -> None:
+    """An amount of quote: whole steps as long as it pays for one; DONE when it does not any more."""
+    assert order.quote_quantity is not None, "asked by the caller"
+    taken, spent = take_for_quote(side, order.quote_quantity, market.listing.step)
+    for price, quantity in taken:
+        _fill(exchange, market, order, price, quantity, maker=False)
+    if taken and spent:
+        exchange.out.append(("DONE", order.order))
+    else:
+        _expire(exchange, order, BELOW_STEP if spent else REMAINDER["MARKET"])
+
+
+def _amend_now(exchange: Exchange, asked: Amend) -> None:
+    order = exchange.orders.get(asked.order)
+    if order is None:
+        why = ("UNKNOWN_ORDER", "no such order is working here")
+    elif not order.filled < asked.quantity <= order.filled + order.left:
+        why = ("AMEND_REFUSED", "only a smaller quantity, above what has traded, keeps its turn")
+    else:
+        order.left = asked.quantity - order.filled
+        limit = None if order.limit is None else decimal_text(order.limit)
+        exchange.out.append(("REPLACED", asked.order, decimal_text(asked.quantity), limit))
+        return
+    exchange.out.append(("REPLACE_REJECT", asked.order, *why))
+
+
 def _cancel_now(exchange: Exchange, order_id: int) -> None:
     order = exchange.orders.pop(order_id, None)
     if order is None:
         exchange.out.append(("CANCEL_REJECT", order_id, "UNKNOWN_ORDER", "no such order is working here"))
         return
     market = exchange.markets[order.symbol]
-    if market.waiting.pop(order_id, None) is None:
+    if market.waiting.pop(order_id, None) is None and market.stops.pop(order_id, None) is None:
         resting = market.buys if order.buy else market.sells
         # The place is unique: the comparison never reaches the order itself.
         del resting[bisect_left(resting, _rank(order))]
@@ -214,6 +324,7 @@ def tick(exchange: Exchange, event: Tick, now_ns: int) -> None:
     if event.kind == "trade":
         _fill_from_trade(exchange, market, market.buys, event)
         _fill_from_trade(exchange, market, market.sells, event)
+        _trigger(exchange, market, event.price)
         return
     if event.kind == "stale":
         market.book = Book(market.listing.tick)
@@ -280,6 +391,7 @@ def _rest(exchange: Exchange, market: Market, order: PaperOrder) -> None:
 def _fill(exchange: Exchange, market: Market, order: PaperOrder, price: int, quantity: int, *, maker: bool) -> None:
     """Reports a trade. The fee is a part of what is received, so that a hold never has to cover it."""
     exchange.trades += 1
+    order.filled += quantity
     quote_quantity = times(price, quantity)
     received, asset = (quantity, market.listing.base) if order.buy else (quote_quantity, market.listing.quote)
     exchange.out.append((

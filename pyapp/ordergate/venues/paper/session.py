@@ -28,6 +28,9 @@ SEND_WINDOW_NS: Final = 2_000_000_000
 """After its SUBMIT_STARTED an order may be sent for this long, whatever else the order says."""
 TICKS_BUFFERED: Final = 1024
 
+AT_MARKET: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
+"""Types without a limit: they trade at what the book gives."""
+
 log = structlog.get_logger("ordergate.venues.paper")
 
 
@@ -108,23 +111,31 @@ async def take_over(session: Session) -> None:
 
 async def carry_out(session: Session, work: list[Work]) -> None:
     """Sends the orders of a batch and carries out its cancels, in the journal's order."""
-    exchange, journal = session.exchange, session.journal
+    exchange = session.exchange
     new = [item for item in work if item[0] == "SUBMIT" and item[1] not in session.taken_over]
     submits, keys = {item[1] for item in new}, {key for item in new for key in _kill_keys(item)}
     if submits and kill_reading.is_due(session.reading, keys):
-        # A slow Redis delays new orders, not the cancels of others.
+        # A slow Redis delays new orders, not the cancels and changes of others.
         for item in work:
-            if item[0] == "CANCEL" and item[1] not in submits:
-                matching.cancel(exchange, cast(int, item[1]), journal.now_ns())
+            if item[0] != "SUBMIT" and item[1] not in submits:
+                _change(session, item)
         work = [item for item in work if item[1] in submits]
         await send(session.link, exchange.out)
         await kill_reading.renew(session.reading, keys)
     for item in work:
-        order_id = cast(int, item[1])
-        if item[0] == "CANCEL":
-            matching.cancel(exchange, order_id, journal.now_ns())
-        elif order_id in submits:
+        if item[0] != "SUBMIT":
+            _change(session, item)
+        elif item[1] in submits:
             _submit(session, item)
+
+
+def _change(session: Session, item: Work) -> None:
+    """A cancel, or a smaller quantity."""
+    exchange, order_id, now_ns = session.exchange, cast(int, item[1]), session.journal.now_ns()
+    if item[0] == "AMEND":
+        matching.amend(exchange, order_id, units(cast(str, item[4])), now_ns)
+    else:
+        matching.cancel(exchange, order_id, now_ns)
 
 
 def _submit(session: Session, item: Work) -> None:
@@ -159,17 +170,25 @@ def _too_old(age_ns: int) -> kill_reading.Refused | None:
 
 def _read_order(item: Work) -> tuple[PaperOrder, int]:
     """An order and its filled quantity from a SUBMIT item."""
-    _, order_id, _, _, symbol, side, kind, time_in_force, quantity, filled, price, *_ = cast(
-        tuple[str, int, int, str, str, str, str, str, str, str, str | None, str, str | None, bool], item
+    _, order_id, _, _, symbol, side, kind, time_in_force, quantity, filled, price, _, _, _, stop, quote = cast(
+        tuple[
+            str, int, int, str, str, str, str, str, str, str, str | None, str, str | None, bool, str | None, str | None
+        ],
+        item,
     )
-    done = units(filled)
+    done, buy = units(filled), side == "BUY"
     order = PaperOrder(
         order=order_id,
         symbol=symbol,
-        buy=side == "BUY",
-        kind=kind if kind == "MARKET" else time_in_force,
-        left=units(quantity) - done,
+        buy=buy,
+        kind="MARKET" if kind in AT_MARKET else time_in_force,
+        left=max(0, units(quantity) - done),
         limit=None if price is None else units(price),
+        maker_only=kind == "LIMIT_MAKER",
+        stop=None if stop is None else units(stop),
+        # A loss is stopped where the price runs away, a profit taken where it has come to.
+        rises=buy == kind.startswith("STOP_LOSS"),
+        quote_quantity=None if quote is None else units(quote),
     )
     return order, done
 
