@@ -281,9 +281,7 @@ class Gateway:
         """0 when it was STOPPED."""
     def restrict(self, account: str | None, symbol: str, restricted: bool, by: str, reason: str) -> int | Refusal:
         """0 when it was so already."""
-    def set_peak(
-        self, account: str, mode: str, peak: str | None, by: str, reason: str
-    ) -> int | Refusal:
+    def set_peak(self, account: str, mode: str, peak: str | None, by: str, reason: str) -> int | Refusal:
         """The peak of equity that drawdowns are measured from; None: the worth of now, at fresh prices."""
     def set_schedule(
         self, account: str | None, weekdays: int, from_minute: int, to_minute: int, by: str, reason: str
