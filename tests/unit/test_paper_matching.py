@@ -7,7 +7,7 @@ from ordergate.venues.paper import matching
 from ordergate.venues.paper.fixed import units
 from ordergate.venues.paper.matching import Exchange, PaperOrder
 from ordergate.venues.prices import Tick
-from tests.unit.paper_parts import BTC, exchange_of, fills, kinds, limit, market, quote, taken, trade
+from tests.unit.paper_parts import BTC, exchange_of, fills, kinds, limit, market, quote, stop, taken, trade
 
 NOW = 1_000_000_000_000_000_000
 
@@ -234,3 +234,14 @@ def test_a_stale_book_gives_nothing_until_the_next_quote(exchange: Exchange) -> 
     ], "no price: nothing fills at the last one"
     matching.tick(exchange, quote("38999", "39000"), NOW)
     assert sorted(order for order, *_ in fills(taken(exchange))) == [1, 3]
+
+
+def test_a_stop_is_not_reached_by_the_last_trade_from_before_the_loss(exchange: Exchange) -> None:
+    matching.tick(exchange, quote("99", "101"), NOW)
+    matching.tick(exchange, trade("105", "1"), NOW)
+    matching.tick(exchange, Tick("BTCUSDT", "stale"), NOW)
+    matching.submit(exchange, stop(1, "BUY", "1", "104", rises=True), NOW)
+    matching.tick(exchange, quote("99", "101"), NOW)
+    assert fills(taken(exchange)) == []
+    matching.tick(exchange, trade("104", "1"), NOW)
+    assert len(fills(taken(exchange))) == 1

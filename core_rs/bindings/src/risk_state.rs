@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 /// Most owners whose day is shown at once.
 const FIGURES_MAX: usize = 1_000;
 
-/// Whether an account may see what belongs to this owner; nobody but operators sees the firm's figures.
+/// Whether an account sees what belongs to this owner. The firm's days and watched limits are an operator's to see; what
+/// a check compares with the firm's limit is told to whoever places the order.
 fn is_own(state: &State, owner: &Owner, within: Option<AccountId>) -> bool {
     within.is_none_or(|own| state.account_of_owner(owner) == Some(own))
 }
