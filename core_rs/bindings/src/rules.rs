@@ -361,7 +361,10 @@ impl Gateway {
                     }
                 }
                 Some(
-                    json!({"id": id.to_string(), "limit": limit, "override": excuse, "absent": absent, "by": asked.by,
+                    json!({"id": id.to_string(), "limit": limit, "override": excuse, "absent": absent, "old": asked.old.and_then(|old| match &asked.change {
+                        Change::Limit(change) => Some(change.kind.value_text(old)),
+                        _ => None,
+                    }), "by": asked.by,
                     "reason": asked.reason, "expiresAtNs": asked.expires_at}),
                 )
             })

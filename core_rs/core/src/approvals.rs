@@ -119,6 +119,10 @@ impl Engine {
             let detail = format!("{MAX_REQUESTS} overrides are granted and unused.");
             return Err(Refusal::new(refusal::CHANGE_REQUEST_QUOTA, detail));
         }
+        if self.limit_now(&asked.change) != asked.old {
+            let detail = "The limit was changed after this was asked for: ask anew.";
+            return Err(Refusal::new(refusal::LIMIT_CHANGED, detail));
+        }
         self.check_change(&asked.change)
     }
 

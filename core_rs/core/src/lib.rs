@@ -39,6 +39,7 @@ pub mod lifecycle;
 mod limit_changes;
 pub mod limits;
 mod lookup;
+mod loosened;
 mod members;
 pub mod number;
 pub mod order;

@@ -181,7 +181,8 @@ impl State {
 }
 
 impl Engine {
-    /// How many percent of itself a limit may be loosened by without a second person.
+    /// How many percent of itself a limit may be loosened by without a second person: of what two people, or a
+    /// tightening, last made it.
     pub const fn set_loosen_percent(&mut self, percent: u32) {
         self.loosen_percent = percent;
     }
@@ -210,7 +211,8 @@ impl Engine {
         if old == value {
             return Ok(Ok(Changed::Same));
         }
-        if self.loosens_much(old, value) {
+        let base = self.state.rules.loosened.base(&change.scope, kind, old);
+        if is_looser(old, value) && self.loosens_much(base, value) {
             return self.request_change(Change::Limit(change), by, reason, now);
         }
         let seq = self.change_limit(change, by, None, reason, now)?;
@@ -272,12 +274,22 @@ impl Engine {
         Err(Refusal::new(refusal::CHANGE_REQUEST_QUOTA, detail))
     }
 
+    /// The limit as it stands that a change would change.
+    pub(crate) fn limit_now(&self, change: &Change) -> Option<i128> {
+        match change {
+            Change::Limit(change) => self.state.rules.limits.limit(&change.scope, change.kind),
+            _ => None,
+        }
+    }
+
     pub(crate) fn request_change(&mut self, change: Change, by: &str, reason: &str, now: Nanos) -> Decided<Changed> {
+        let old = self.limit_now(&change);
         let record = ChangeRequested {
             change,
             by: by.to_owned(),
             reason: reason.to_owned(),
             expires_at: now.max(self.state.last_ts()).saturating_add(REQUEST_KEEP_NS),
+            old,
         };
         let seq = self.commit(Record::ChangeRequested(record), now)?;
         Ok(Ok(Changed::Waits(seq)))

@@ -255,6 +255,9 @@ pub struct ChangeRequested {
     pub reason: String,
     /// Journal time after which nobody can approve it any more.
     pub expires_at: Nanos,
+    /// The limit when it was asked for: another one since, and the change is no longer what was asked.
+    #[serde(default)]
+    pub old: Option<i128>,
 }
 
 /// A change waits no longer. When it was approved, what it changed is a record of its own, just before.

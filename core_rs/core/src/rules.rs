@@ -3,6 +3,7 @@
 
 use crate::digest::Mix;
 use crate::limits::{LimitKind, LimitScope, LimitSet, LimitTable, Owner};
+use crate::loosened::Loosened;
 use crate::record::{
     ChangeClosed, ChangeRequested, LimitChanged, LimitsSet, OverrideGranted, RestrictionSet, ScheduleSet, StrategySet,
 };
@@ -58,6 +59,7 @@ pub struct Schedule {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     pub limits: LimitTable,
+    pub loosened: Loosened,
     /// Rises with each change of any limit.
     pub limits_version: u32,
     pub strategies: BTreeMap<String, Strategy>,
@@ -79,6 +81,7 @@ pub(crate) struct RulesImage {
     overrides: BTreeMap<Seq, OverrideGranted>,
     restrictions: Vec<((Option<AccountId>, InstrumentId), Note)>,
     schedules: Vec<(Option<AccountId>, Schedule)>,
+    loosened: Loosened,
 }
 
 impl Rules {
@@ -97,6 +100,7 @@ impl Rules {
                 .iter()
                 .map(|(of, schedule)| (*of, schedule.clone()))
                 .collect(),
+            loosened: self.loosened.clone(),
         }
     }
 
@@ -107,6 +111,7 @@ impl Rules {
         }
         Self {
             limits,
+            loosened: image.loosened,
             limits_version: image.limits_version,
             strategies: image.strategies,
             requests: image.requests,
@@ -125,7 +130,7 @@ impl Rules {
                 mix = mix.word(u64::from(kind as u8)).wide(value);
             }
         }
-        mix = mix.word(self.strategies.len() as u64);
+        mix = self.loosened.mix(mix).word(self.strategies.len() as u64);
         for (name, strategy) in &self.strategies {
             mix = mix.text(name).word(strategy.account.into());
             mix = mix
@@ -154,7 +159,7 @@ impl Rules {
     }
 }
 
-fn mix_scope(mix: Mix, scope: &LimitScope) -> Mix {
+pub(crate) fn mix_scope(mix: Mix, scope: &LimitScope) -> Mix {
     let mix = mix.word(u64::from(scope.owner.bit()));
     let mix = match &scope.owner {
         Owner::Firm => mix,
@@ -274,6 +279,7 @@ impl State {
         self.next_limits_version(body.version)?;
         self.check_owner(&body.scope.owner)?;
         self.rules.limits.set(&body.scope, body.kind, body.value);
+        self.rules.loosened.note(body);
         Ok(())
     }
 

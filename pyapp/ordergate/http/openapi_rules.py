@@ -113,7 +113,7 @@ def risk_paths(identifier: Json) -> Json:
         "/api/v1/risk/state": read("getRiskState", "Trading states, the day, how near limits are", "RiskState"),
         "/api/v1/risk/requests": read("listChanges", "Changes that wait for a second person", "ChangeRequests"),
         "/api/v1/risk/requests/{id}/approve": change(
-            "approveChange", "Approve a change", decided, None, needed, *quota, **number
+            "approveChange", "Approve a change", decided, None, needed, "limit_changed", *quota, **number
         ),
         "/api/v1/risk/requests/{id}/reject": change("rejectChange", "Reject a change", decided, None, **number),
         "/api/v1/risk/overrides": change("askOverride", "Ask to let one order pass", waits, "OverrideRequest", *quota),

@@ -94,6 +94,7 @@ class ChangeRequest(Struct, rename="camel"):
     limit: LimitAsked | None
     override: OverrideAsked | None
     absent: AbsentAsked | None
+    old: Annotated[str | None, Meta(description="The limit when the change was asked for; approved only while so.")]
     by: str
     reason: str
     expires_at_ns: Annotated[int, Meta(description="Journal time in nanoseconds.")]

@@ -244,6 +244,7 @@ fn samples() -> Vec<Record> {
             by: "ann".into(),
             reason: "no more".into(),
             expires_at: START,
+            old: Some(1 << 80),
         }),
         Record::ChangeClosed(ChangeClosed {
             request: 70_000,

@@ -120,6 +120,58 @@ fn loosening_by_much_takes_a_second_person() {
 }
 
 #[test]
+fn steps_of_one_person_do_not_add_up() {
+    let mut world = World::new();
+    let (desk, qty) = (("account", "desk", None), LimitKind::MaxOrderQty);
+    let mut step = |value: i128| {
+        let done = set(&mut world, desk, qty, Some(value));
+        world.check();
+        matches!(done, Ok(Changed::InForce(_)))
+    };
+    assert!(step(1_000));
+    assert!(step(1_050));
+    assert!(step(1_100), "a tenth in all");
+    assert!(!step(1_101), "and no more");
+    // A tightening that stays above what two people stand for opens nothing.
+    assert!(step(1_090));
+    assert!(!step(1_150));
+    assert!(step(1_100));
+    // One below it is the new measure.
+    assert!(step(900));
+    assert!(!step(1_000));
+    assert!(step(990));
+    let Ok(Changed::Waits(more)) = set(&mut world, desk, qty, Some(2_000)) else {
+        panic!("waits")
+    };
+    let now = world.now;
+    world.engine.approve(more, "bob", now).unwrap().unwrap();
+    assert!(matches!(
+        set(&mut world, desk, qty, Some(2_200)),
+        Ok(Changed::InForce(_))
+    ));
+    world.check();
+}
+
+#[test]
+fn what_was_tightened_meanwhile_is_not_loosened_by_an_old_request() {
+    let mut world = World::new();
+    let (desk, qty) = (("account", "desk", None), LimitKind::MaxOrderQty);
+    assert!(matches!(
+        set(&mut world, desk, qty, Some(1_000)),
+        Ok(Changed::InForce(_))
+    ));
+    let Ok(Changed::Waits(more)) = set(&mut world, desk, qty, Some(5_000)) else {
+        panic!("waits")
+    };
+    assert!(matches!(set(&mut world, desk, qty, Some(100)), Ok(Changed::InForce(_))));
+    let (now, digest) = (world.now, world.engine.state().digest());
+    assert_eq!(code(world.engine.approve(more, "bob", now).unwrap()), "limit_changed");
+    assert_eq!(world.engine.state().digest(), digest);
+    assert!(matches!(set(&mut world, desk, qty, Some(1_000)), Ok(Changed::Waits(_))));
+    world.check();
+}
+
+#[test]
 fn an_override_lets_one_order_pass_once() {
     let mut world = World::new();
     world.set_limit("firm", "", LimitKind::MaxOrderQty, UNIT / 2);
