@@ -191,3 +191,19 @@ def test_a_quantity_is_lowered_in_place(lost: str | None) -> None:
         assert Decimal(shown["origQty"]) == Decimal("0.1" if lost == "pre_engine" else "0.05")
 
     play(scenario, reconcile_every_s=60)
+
+
+def test_an_amend_that_an_earlier_session_made_is_not_a_refusal() -> None:
+    async def scenario(stage: Stage) -> None:
+        order = await resting(stage)
+        for _ in range(2):
+            # The second one asks for what is so already, and the exchange refuses that.
+            stage.fold.work.append(("AMEND", order, stage.fold.now_ns(), f"og{stage.fold.install}-{order}", "0.05"))
+            stage.gateway.ring()
+            count = told(stage, order).count("REPLACED")
+            await stage.until(lambda count=count: told(stage, order).count("REPLACED") > count, "REPLACED")
+        stage.fold.work.append(("AMEND", order, stage.fold.now_ns(), f"og{stage.fold.install}-{order}", "0.07"))
+        stage.gateway.ring()
+        await stage.until(lambda: "REPLACE_REJECT" in told(stage, order), "more than it has is refused")
+
+    play(scenario, reconcile_every_s=60)

@@ -58,6 +58,8 @@ def test_every_unknown_outcome_ends_by_evidence(heard: bool) -> None:
 
         async def check(order: int, name: str, wanted: str) -> None:
             facts = await stage.status(order, wanted, timeout_s=30)
+            ours = [report for report in stage.fold.reports if report[1] == order]
+            assert ours[0][0] != "NOT_SENT", (name, ours[0])
             assert await stage.commits(order) == (0 if wanted == "REJECTED" else 1), name
             ours = [report for report in stage.fold.reports if report[1] == order]
             kinds = [report[0] for report in ours]

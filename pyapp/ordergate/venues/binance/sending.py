@@ -227,18 +227,23 @@ async def amend(desk: Desk, side: AccountDesk, order: int, quantity: str) -> Non
     match outcome.kind:
         case "AMENDED":
             report(desk, ("REPLACED", order, quantity, None))
-        case "REFUSED" | "NOT_SENT":
+        case "NOT_SENT":
             report(desk, ("REPLACE_REJECT", order, outcome.reason, outcome.text))
+        case "REFUSED":
+            # An earlier session may have amended it: then the same is refused now, and the order shows it.
+            await _settle_amend(desk, side, order, quantity, desk.journal.now_ns(), outcome)
         case _:
-            await _settle_amend(desk, side, order, quantity, sent_ns)
+            margins = desk.margins
+            arrives_ms = margins.recv_window_ms + margins.clock_bound_ms + margins.engine_timeout_ms
+            deadline_ns = sent_ns + (arrives_ms + margins.read_lag_ms) * MS
+            lost = outcomes.Outcome("UNKNOWN", "NOT_AMENDED", "the amend did not arrive")
+            await _settle_amend(desk, side, order, quantity, deadline_ns, lost)
 
 
-async def _settle_amend(desk: Desk, side: AccountDesk, order: int, quantity: str, sent_ns: int) -> None:
-    """Looks until the amended quantity shows, or the amend can no longer arrive and has not."""
-    margins = desk.margins
-    deadline_ns = sent_ns + MS * (
-        margins.recv_window_ms + margins.clock_bound_ms + margins.engine_timeout_ms + margins.read_lag_ms
-    )
+async def _settle_amend(
+    desk: Desk, side: AccountDesk, order: int, quantity: str, deadline_ns: int, otherwise: outcomes.Outcome
+) -> None:
+    """Looks until the amended quantity shows, or it does not and after the deadline no longer can."""
     while desk.link.open:
         facts, asked_ns = facts_of(desk, order), desk.journal.now_ns()
         if facts is None:
@@ -256,7 +261,7 @@ async def _settle_amend(desk: Desk, side: AccountDesk, order: int, quantity: str
         if shown and shown == wanted:
             report(desk, ("REPLACED", order, quantity, None))
             return
-        if outcome.kind != "UNKNOWN" and asked_ns > deadline_ns:
-            report(desk, ("REPLACE_REJECT", order, "NOT_AMENDED", "the amend did not arrive"))
+        if outcome.kind != "UNKNOWN" and asked_ns >= deadline_ns:
+            report(desk, ("REPLACE_REJECT", order, otherwise.reason, otherwise.text))
             return
-        await asyncio.sleep(margins.gap_ms / 1_000)
+        await asyncio.sleep(desk.margins.gap_ms / 1_000)
