@@ -172,22 +172,33 @@ class Gateway:
         """Every 50 ms: unsent orders past their age, wall-clock steps, expired request keys; ids that changed."""
     def now_ns(self) -> int: ...
     # --- kill switch (the table of PROTOCOLS §4 is in ordergate.gateway.kill_switch)
-    def kill_reading(self) -> None:
-        """A good reading was taken just now; admission needs one at most 0.3 s old."""
-    def kill_on(self, scope: str, target: str, level: int, reason: str, by: str, source: str) -> int:
-        """Journals KILL_ON and cancels unsent orders of the scope; its sequence. In force at once, before its flush."""
+    def kill_reading(self, age_ms: float = 0.0) -> None:
+        """A good reading was begun so long ago; admission needs one at most 0.3 s old."""
+    def kill_on(
+        self, scope: str, target: str, level: int, reason: str, by: str, source: str, cause: str = "asked"
+    ) -> int:
+        """Journals KILL_ON and cancels unsent orders of the scope; its sequence. In force at once, before its flush.
+        One that says nothing new is not journaled. `cause`: asked, lost or unreadable."""
     def kill_off(self, scope: str, target: str, by: str, source: str) -> int: ...
     def kill_state(self, scope: str, target: str) -> tuple[int, str, int] | None:
         """(level, reason, sequence of KILL_ON) while killed."""
     def kills(self) -> bytes:
-        """JSON: `kills` in force (scope target level reason by source seq activatedAtNs) and `notFlat`, what those of
-        level 3 and breaches with FLATTEN have not sold (account mode symbol quantity why)."""
+        """JSON: `kills` in force (scope target level reason by source seq activatedAtNs cause ageMs) and `notFlat`,
+        what those of level 3 and breaches with FLATTEN have not sold (account mode symbol quantity why)."""
     def client_kills(self, authorization: str | None, peer: str | None = None) -> Answer | Refusal:
         """The kills that may stop the caller's orders."""
     def kill_request(
         self, authorization: str | None, scope: str, target: str | None, clear: bool, peer: str | None = None
     ) -> tuple[str, str] | Refusal:
         """(owner of the key, target) when a client may stop this scope, or with `clear` start it again."""
+    def clear_refusal(self, scope: str, target: str) -> Refusal | None:
+        """Why a client may not (any more) clear what stops this scope."""
+    def kill_changes(self) -> int:
+        """How often a kill began, changed or ended since the start."""
+    def heartbeats(self) -> bytes:
+        """JSON list of what is watched: scope target timeoutMs key account owner keyIsValid lastBeatMs."""
+    def end_heartbeat(self, scope: str, target: str, by: str) -> int | Refusal:
+        """An operator ends a watch; 0 when there is none."""
     def kill_target_exists(self, scope: str, target: str) -> bool: ...
     def heartbeat(
         self, authorization: str | None, scope: str, target: str | None, timeout_ms: int, peer: str | None = None
@@ -250,7 +261,14 @@ class Gateway:
     ) -> Changed | Refusal:
         """Sets a limit, or takes it away (None). `scope` is firm, account, strategy or key."""
     def request_override(
-        self, account: str, symbol: str | None, kinds: list[str], valid_for_ms: int, by: str, reason: str
+        self,
+        account: str,
+        symbol: str | None,
+        kinds: list[str],
+        valid_for_ms: int,
+        by: str,
+        reason: str,
+        within: str | None = None,
     ) -> Changed | Refusal:
         """Asks a second person to let one order pass in spite of these kinds of limits."""
     def approve(self, request: int, by: str, within: str | None = None) -> int | Refusal: ...
@@ -263,6 +281,10 @@ class Gateway:
         """0 when it was STOPPED."""
     def restrict(self, account: str | None, symbol: str, restricted: bool, by: str, reason: str) -> int | Refusal:
         """0 when it was so already."""
+    def set_peak(
+        self, account: str, mode: str, peak: str | None, by: str, reason: str
+    ) -> int | Refusal:
+        """The peak of equity that drawdowns are measured from; None: the worth of now, at fresh prices."""
     def set_schedule(
         self, account: str | None, weekdays: int, from_minute: int, to_minute: int, by: str, reason: str
     ) -> int | Refusal:
@@ -277,8 +299,10 @@ class Gateway:
         """JSON: restrictions and schedules."""
     def set_loosen_percent(self, percent: int) -> None:
         """How many percent of itself a limit may be loosened by without a second person."""
-    def caller_of(self, authorization: str | None, scope: str, peer: str | None = None) -> tuple[str, str] | Refusal:
-        """(account, owner of the key), once authorized as every request is."""
+    def caller_of(
+        self, authorization: str | None, scope: str, peer: str | None = None, or_scope: str | None = None
+    ) -> tuple[str, str] | Refusal:
+        """(account, owner of the key), once authorized as every request is; a key with `or_scope` may ask, too."""
     def accounts(self) -> bytes:
         """JSON list of accounts with balances."""
     def keys(self) -> bytes:
@@ -287,8 +311,9 @@ class Gateway:
     def state_hash(self) -> str: ...
     def status(self) -> dict[str, int | str | bool | None]:
         """For health and metrics: lastSeq durableSeq epoch backlogBytes openOrders unsentOrders unansweredOrders
-        inDoubtOrders inDoubtOldestMs driftsOpen resumeNeeded waitsForResume liveSession killLevel killReason (of the global kill) killsActive killReadingAgeMs paperSession
-        illegalEvents parked alarms requestKeys journalFreeBytes journalSpace (ok, soft, hard)."""
+        inDoubtOrders inDoubtOldestMs driftsOpen resumeNeeded waitsForResume killLevel killReason (of the global kill)
+        killsActive killReadingAgeMs paperSession liveSession illegalEvents parked alarms requestKeys journalFreeBytes
+        journalSpace (ok, soft, hard)."""
     def metrics(self) -> bytes:
         """Prometheus text of the hot counters."""
     def close(self) -> None:

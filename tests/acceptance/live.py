@@ -206,7 +206,7 @@ def crashes(system: System, venue: LocalExchange, *, cycles: int, seed: int, ord
         until(lambda: live_ready(system) and not in_doubt(system), "LIVE is ready and nothing in doubt", system)
         with ThreadPoolExecutor(orders) as pool:
             waiting = [pool.submit(place, system, Random(random.getrandbits(64))) for _ in range(orders)]
-            time.sleep(random.uniform(0.0, 0.15))
+            time.sleep(random.uniform(0.0, 0.5))
             for pid in processes(system, random.choice(KILLED)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -166,8 +166,15 @@ def test_prices_move_and_take_what_is_in_the_way(exchange: Running) -> None:
     exchange.tell("/price", {"symbol": "ETHUSDT", "price": "2900"})
     assert exchange.order("v1", "ETHUSDT").body["status"] == "FILLED"
     before = exchange.ask("GET", "/api/v3/ticker/price?symbol=ETHUSDT").body["price"]
+
+    def prices() -> list[str]:
+        return [price for price, _ in exchange.ask("GET", "/api/v3/depth?symbol=ETHUSDT").body["bids"]]
+
+    quoted = prices()
+    assert len(quoted) == 10
     for _ in range(10):
         exchange.tell("/step", {"seed": 5})
+    assert prices() != quoted
     assert exchange.ask("GET", "/api/v3/ticker/price?symbol=ETHUSDT").body["price"] != before
     top = exchange.ask("GET", "/api/v3/ticker/bookTicker?symbol=ETHUSDT").body
     assert 0 < float(top["bidPrice"]) < float(top["askPrice"])

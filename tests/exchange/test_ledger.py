@@ -1,6 +1,7 @@
 """The exchange's ledger is what it is: a killed exchange comes back the same, to the last digit."""
 
 import asyncio
+import http.client
 import json
 import os
 import threading
@@ -53,6 +54,40 @@ def test_after_a_kill_everything_is_as_it_was(tmp_path: Path) -> None:
         ("a1", True), ("a2", True), ("a3", True), ("b1", True), ("a3", False), ("a1", True),
     ]  # fmt: skip
     assert not any("secret" in line for line in (tmp_path / "requests.jsonl").read_text().splitlines())
+
+
+def test_killed_among_orders_it_keeps_each_that_it_answered(tmp_path: Path) -> None:
+    asked: list[str] = []
+    answered: list[str] = []
+    enough = threading.Event()
+
+    def trade(exchange: Running, trader: int) -> None:
+        for number in range(10_000):
+            name = f"k{trader}-{number}"
+            asked.append(name)
+            try:
+                assert exchange.place(name, quantity="0.0002").status == 200
+            except (OSError, http.client.HTTPException):
+                return
+            answered.append(name)
+            if len(answered) > 60:
+                enough.set()
+
+    config = tmp_path / "exchange.json"
+    config.write_text(json.dumps({"limits": {"ordersTenSeconds": 10**6}}))
+    with Running(ledger=tmp_path / "kept", config=config) as exchange:
+        traders = [threading.Thread(target=trade, args=(exchange, trader)) for trader in range(4)]
+        for one in traders:
+            one.start()
+        assert enough.wait(60)
+        exchange.process.kill()
+        for one in traders:
+            one.join()
+    with Running(ledger=tmp_path / "kept", config=config) as exchange:
+        commits = exchange.see("/ledger")["commits"]
+        assert set(answered) <= commits.keys() <= set(asked)
+        assert set(commits.values()) == {1}
+        assert exchange.order(answered[-1]).body["status"] == "NEW"
 
 
 def test_a_torn_last_line_is_cut_and_nothing_else(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from ordergate.venues import prices
 from ordergate.venues.instruments import Listing, shipped_listings
+from ordergate.venues.paper import marks
 from ordergate.venues.paper.fixed import units
 from ordergate.venues.prices import Place, PricesRefused, Tick, binance
+from ordergate.venues.reports import Report
 from tests.exchange.ws_parts import Local, exchange, run
 
 LISTED = {name: listing for name, listing in shipped_listings().items() if name in ("BTCUSDT", "ETHUSDT")}
@@ -100,6 +102,28 @@ def test_a_lost_connection_makes_every_price_stale_until_it_is_back(deed: str) -
             assert await heard.next(2) == [Tick("BTCUSDT", "stale"), Tick("ETHUSDT", "stale")]
             fresh = await heard.until("quote")
             assert fresh.bid == units("59999"), "of the book as it is now, though nothing has changed"
+
+    run(scenario)
+
+
+def test_nothing_is_told_as_fresh_while_its_source_is_lost() -> None:
+    async def scenario() -> None:
+        async with live() as (local, heard):
+            told: list[Report] = []
+            marks_held = marks.Marks()
+            for tick in await heard.next(2):
+                marks.note(marks_held, tick)
+            marks.tell(marks_held, 10**9, told)
+            assert sorted(report[1] for report in told) == ["BTCUSDT", "ETHUSDT"]
+            await streams(local)
+            await local.act("ws", do="reset")
+            for tick in await heard.next(2):
+                marks.note(marks_held, tick)
+            marks.tell(marks_held, 10**10, told)
+            assert len(told) == 2, "a quiet market would be told again, a lost one is not"
+            marks.note(marks_held, await heard.until("quote"))
+            marks.tell(marks_held, 2 * 10**10, told)
+            assert [report[1] for report in told[2:]] == ["BTCUSDT"]
 
     run(scenario)
 

@@ -201,3 +201,21 @@ def test_feeds_end_with_their_last_listener() -> None:
                 await asyncio.sleep(0.01)
 
     run(scenario)
+
+
+def test_times_in_microseconds() -> None:
+    async def scenario() -> None:
+        path = "/stream?streams=btcusdt@trade/btcusdt@kline_1s/btcusdt@ticker"
+        async with exchange() as local, wire(local, path) as plain, wire(local, path + "&timeUnit=microsecond") as fine:
+            await local.act("trade", symbol="BTCUSDT", price="60000", quantity="1")
+            for name in ("btcusdt@trade", "btcusdt@kline_1s", "btcusdt@ticker"):
+                one, other = [
+                    (await until(stream, lambda told, name=name: told["stream"] == name))["data"]
+                    for stream in (plain, fine)
+                ]
+                times = [(one[key], other[key]) for key in ("E", "T", "O", "C") if key in one]
+                times += [(one["k"][key], other["k"][key]) for key in ("t", "T") if "k" in one]
+                assert times and all(micro == milli * 1000 for milli, micro in times), (one, other)
+                assert one.get("t") == other.get("t"), "a trade id is no time"
+
+    run(scenario)

@@ -108,8 +108,8 @@ def _order(rows: dict[str, list[Sequence[object]]], seq: int, head: bytes) -> by
         rows["order_events"].append((seq + offset, seq, account, kind, at + offset, payload, before, head))
     rows["orders"].append((
         seq, account, f"c-{seq}", f"key-{seq}", "PAPER", "BTCUSDT", "BUY", "LIMIT", "GTC", "0.01", "40000.5", "FILLED",
-        "0.01", "400.005", "40000.5", None, None, None, f"v{seq}", at, at + 1, at + 2, at + 3, at + 4, seq + 3, b"f",
-        None, None, None, None, None,
+        "0.01", "400.005", "40000.5", None, None, None, f"v{seq}", at, at + 1, at + 2, at + 3, at + 4, seq + 3,
+        b"f", True, None, None, None, None, None,
     ))  # fmt: skip
     rows["fills"].append((
         "paper", account, "BTCUSDT", f"7-{seq}", seq, "PAPER", "BUY", "40000.5", "0.01", "400.005", "0.00001", "BTC",

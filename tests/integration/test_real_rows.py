@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from ordergate import _core
 from ordergate.persistence.migrate import migrate
 from ordergate.persistence.watermark import EVENT_CHAIN_START, NOTHING_YET
@@ -19,6 +21,7 @@ RELATIONS = [
     "execution.order_events", "execution.orders", "execution.fills", "execution.portfolio_events_outbox",
     "execution.sessions", "execution.alarms", "execution.instruments", "execution.parked_records",
     "identity.accounts", "identity.api_keys", "risk.limits", "risk.kill_switch_events", "risk.change_requests",
+    "execution.drifts", "execution.reconciliation_runs",
     "risk.restrictions", "risk.schedules", "risk.heartbeats", "strategy.strategies",
 ]  # fmt: skip
 
@@ -43,9 +46,33 @@ def journal(data: Path) -> int:
     assert gateway.heartbeat("Bearer og_desk", "account", None, 5000) == "bench"
     key = gateway.create_key("bench", "bob", "old", b"\x02" * 32, ["read"], 1, gateway.now_ns())
     gateway.revoke_key(key)
+    live(gateway)
     gateway.close()
     last: int = gateway.last_seq
     return last
+
+
+def live(gateway: _core.Gateway) -> None:
+    """What a LIVE venue tells."""
+    session, _ = gateway.open_session("binance", "LIVE", 2)
+    run = {
+        "trigger": "gap",
+        "startedNs": 5,
+        "durationMs": 7,
+        "complete": False,
+        "error": "HTTP 500",
+        "counts": {"a": 3},
+    }
+    reports = [
+        ("EXTERNAL", "bench", "BTCUSDT", "77", "web_1", "BUY", "LIMIT", "GTC", "1", "0", "9", None),
+        *[("DRIFT", "bench", "BTCUSDT", kind, "more") for kind in ("QUANTITY", "EXTERNAL")],
+        ("DRIFT_EXPLAINED", "bench", "BTCUSDT", "QUANTITY"),
+        ("DRIFT", "bench", "", "BALANCE", "5 more"),
+        ("DRIFT_EXPLAINED", "bench", "", "BALANCE"),
+        ("DRIFT", "bench", "", "BALANCE", "6 more"),
+        ("RECONCILED", "bench", run),
+    ]
+    gateway.reports(session, msgspec.msgpack.encode(reports))
 
 
 def without_copy(rows: _core.Rows) -> Any:
@@ -60,6 +87,12 @@ def without_copy(rows: _core.Rows) -> Any:
 def stored(server: PostgresServer, dsn: str) -> dict[str, str]:
     """Every row of every table, as text."""
     return {name: server.psql(f"SELECT t::text FROM {name} t ORDER BY t::text", dsn) for name in RELATIONS}
+
+
+def server_counts(server: PostgresServer, dsn: str) -> list[str]:
+    """Differences that nobody has explained."""
+    query = "SELECT class || '|' || detail FROM execution.drifts WHERE explained_at IS NULL ORDER BY 1"
+    return server.psql(query, dsn).splitlines()
 
 
 def test_copy_and_insert_store_the_same(tmp_path: Path, postgres: PostgresServer) -> None:
@@ -83,9 +116,15 @@ def test_copy_and_insert_store_the_same(tmp_path: Path, postgres: PostgresServer
         asyncio.run(scene())
         found.append(stored(postgres, dsn))
     assert found[0] == found[1]
-    assert seen == set(TABLES) - {"alarms"}
-    assert found[0]["execution.order_events"].count("\n") + 1 == ORDERS * real_journal.RECORDS_PER_ORDER
+    assert seen == set(TABLES)
+    assert found[0]["execution.order_events"].count("\n") + 1 == ORDERS * real_journal.RECORDS_PER_ORDER + 1
     assert "account,bench,5000," in found[0]["risk.heartbeats"]
+    open_now = server_counts(postgres, dsn)
+    assert open_now == ["BALANCE|6 more", "EXTERNAL|more"]
+    assert (
+        "gap" in found[0]["execution.reconciliation_runs"] and "HTTP 500" in found[0]["execution.reconciliation_runs"]
+    )
+    assert postgres.psql("SELECT count(*) FROM execution.orders WHERE external", dsn) == "1"
     assert "drill ✓" in found[0]["risk.kill_switch_events"]
 
 

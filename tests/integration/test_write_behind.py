@@ -111,8 +111,8 @@ def test_every_table_and_every_value_arrives(database: str) -> None:
         "filled_quote": Decimal("400.005"), "avg_fill_price": Decimal("40000.5"), "rejected_by": None, "reason": None,
         "strategy_id": None, "venue_order_id": "v1", "created_at": moment(at), "durable_at": moment(at + 1),
         "sent_at": moment(at + 2), "acked_at": moment(at + 3), "updated_at": moment(at + 4), "last_seq": 4,
-        "facts": b"f", "stop_price": None, "quote_order_qty": None, "expire_at": None, "replaces": None,
-        "replaced_by": None,
+        "facts": b"f", "external": True, "stop_price": None, "quote_order_qty": None, "expire_at": None,
+        "replaces": None, "replaced_by": None,
     }  # fmt: skip
     events = fetch(database, "SELECT seq, kind, payload, prev_hash, hash FROM execution.order_events ORDER BY seq")
     assert [event["seq"] for event in events] == [1, 2, 3, 4]

@@ -50,8 +50,8 @@ class Desk:
         self._orders = 0
 
     async def ask(self, who: str, method: str, path: str, body: Any = None) -> Answer:
-        """One request with somebody's key."""
-        data = None if body is None else json.dumps(body).encode()
+        """One request with somebody's key; bytes are sent as they are."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         return await self.server.ask(method, f"/api/v1{path}", data, authorization=f"Bearer {who}")
 
     async def told(self, who: str, method: str, path: str, body: Any = None) -> tuple[int, str]:

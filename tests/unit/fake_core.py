@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import sys
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +29,11 @@ class Kills:
         seq: int = self._gateway.kill_on(*scope, level, reason, by, source)
         return seq
 
-    async def clear(self, by: str, source: str, scope: tuple[str, str] = ("global", "")) -> str:
-        self._gateway.kill_off(*scope, by, source)
+    async def clear_own(self, by: str, scope: tuple[str, str], may_clear: Callable[[], Any]) -> Any:
+        refused = may_clear()
+        if refused is not None:
+            return refused
+        self._gateway.kill_off(*scope, by, "api")
         return ""
 
 
@@ -52,6 +56,8 @@ class Gateway:
         self.refuse_place: Callable[[], Refusal | None] = lambda: None
         self.readings = 0
         self.kill_states: dict[tuple[str, str], tuple[int, str, int]] = {}
+        self.kill_words: dict[tuple[str, str], tuple[str, str, str, float]] = {}
+        self.reading_age_ms = 0.0
         self.frames: list[tuple[int, bytes]] = []
         self.sessions: dict[str, int] = {}
         self.closed_sessions: list[int] = []
@@ -257,8 +263,9 @@ class Gateway:
         return 1_000_000_000_000
 
     # --- kill switch
-    def kill_reading(self) -> None:
+    def kill_reading(self, age_ms: float = 0.0) -> None:
         self.readings += 1
+        self.reading_age_ms = age_ms
 
     @property
     def killed(self) -> tuple[int, str, int] | None:
@@ -271,11 +278,17 @@ class Gateway:
         if state is not None:
             self.kill_states["global", ""] = state
 
-    def kill_on(self, scope: str, target: str, level: int, reason: str, by: str, source: str) -> int:
+    def kill_on(
+        self, scope: str, target: str, level: int, reason: str, by: str, source: str, cause: str = "asked"
+    ) -> int:
         seq = self.append("KILL_ON", scope, target, level, reason, by, source)
         before = self.kill_states.get((scope, target), (0, "", 0))[0]
         self.kill_states[scope, target] = (max(level, before), reason, seq)
+        self.kill_words[scope, target] = (by, source, cause, time.monotonic())
         return seq
+
+    def kill_changes(self) -> int:
+        return sum(record[0] in ("KILL_ON", "KILL_OFF") for record in self.records)
 
     def kill_off(self, scope: str, target: str, by: str, source: str) -> int:
         self.kill_states.pop((scope, target), None)
@@ -285,18 +298,11 @@ class Gateway:
         return self.kill_states.get((scope, target))
 
     def kills(self) -> bytes:
-        kills = [
-            {
-                "scope": scope,
-                "target": target,
-                "level": level,
-                "reason": reason,
-                "by": "x",
-                "source": "x",
-                "seq": str(seq),
-            }
-            for (scope, target), (level, reason, seq) in self.kill_states.items()
-        ]
+        kills = []
+        for (scope, target), (level, reason, seq) in self.kill_states.items():
+            by, source, cause, at = self.kill_words.get((scope, target), ("x", "x", "asked", 0.0))
+            words = {"by": by, "source": source, "cause": cause, "ageMs": int((time.monotonic() - at) * 1e3)}
+            kills.append({"scope": scope, "target": target, "level": level, "reason": reason, "seq": str(seq), **words})
         return json.dumps({"kills": kills, "notFlat": []}).encode()
 
     def kill_target_exists(self, scope: str, target: str) -> bool:
@@ -343,6 +349,14 @@ class Gateway:
     def set_loosen_percent(self, percent: int) -> None: ...
     def set_warn_percent(self, percent: int) -> None: ...
     def set_breach_action(self, action: str) -> None: ...
+    def set_doubt_reduces(self, reduces: bool) -> None: ...
+    def set_resume_manual(self, manual: bool) -> None: ...
+
+    def live_accounts(self) -> list[tuple[str, bool, str, int]]:
+        return []
+
+    def client_doubts(self, authorization: str | None, peer: str | None = None) -> Any:
+        return 200, 0, b'{"doubts":[]}'
 
     def set_limit(self, *limit: Any) -> Any:
         return "IN_FORCE", self.append("LIMIT", *limit)

@@ -68,7 +68,8 @@ def test_help_names_every_command_for_people() -> None:
     assert told.exit_code == 0
     for name, (_, line) in COMMANDS.items():
         assert (f"  {name}  " in told.output) == bool(line), name
-        assert line in told.output
+        # Narrow terminals break it into two, at a hyphen as well.
+        assert "".join(line.split()) in "".join(told.output.split())
     for name in COMMANDS:
         assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
 

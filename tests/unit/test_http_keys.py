@@ -15,11 +15,11 @@ VERBS: dict[tuple[str, str], tuple[Any, set[str], set[int]]] = {
     ("GET", "/orders/{order}"): (None, {"read", "trade", "cancel"}, {200}),
     ("GET", "/portfolio"): (None, {"read", "trade", "cancel"}, {200}),
     ("DELETE", "/orders/{order}"): (None, {"trade", "cancel"}, {200, 202}),
-    ("GET", "/risk/limits"): (None, {"read", "trade", "cancel"}, {200}),
-    ("GET", "/risk/limits/history"): (None, {"read", "trade", "cancel"}, {503}),  # no Postgres here
+    ("GET", "/risk/limits"): (None, {"read", "trade", "cancel", "risk-admin"}, {200}),
+    ("GET", "/risk/limits/history"): (None, {"read", "trade", "cancel", "risk-admin"}, {503}),  # no Postgres here
     ("GET", "/risk/state"): (None, {"read", "trade", "cancel"}, {200}),
-    ("GET", "/risk/requests"): (None, {"read", "trade", "cancel"}, {200}),
-    ("GET", "/strategies"): (None, {"read", "trade", "cancel"}, {200}),
+    ("GET", "/risk/requests"): (None, {"read", "trade", "cancel", "risk-admin"}, {200}),
+    ("GET", "/strategies"): (None, {"read", "trade", "cancel", "risk-admin"}, {200}),
     ("POST", "/risk/limits"): (LIMIT, {"risk-admin"}, {200}),
     ("POST", "/risk/overrides"): (OVERRIDE, {"risk-admin"}, {202}),
     ("POST", "/risk/requests/{request}/reject"): (None, {"risk-admin"}, {200}),
@@ -163,10 +163,10 @@ async def test_an_account_sees_and_changes_only_what_is_its_own() -> None:
 @on_uvloop
 async def test_a_missed_heartbeat_stops_the_account() -> None:
     async with desk() as at:
+        before = at.gateway.now_ns()
         assert (await at.ask("trade", "POST", "/heartbeat", BEAT | {"timeoutMs": 1000})).status == 200
         at.gateway.tick()
         assert (await at.placed())[0] == 201
-        before = at.gateway.now_ns()
         while at.gateway.kill_state("account", "desk") is None:
             at.gateway.tick()
             assert at.gateway.now_ns() - before < 5_000_000_000, "it was missed long ago"

@@ -284,3 +284,15 @@ async def test_restricted_symbols_and_hours_refuse_new_orders() -> None:
             answers.append(await at.placed())
         assert sorted(set(answers)) == [(201, "PENDING_NEW"), (422, "outside_schedule")]
         assert (await at.placed("eve"))[0] == 201
+
+
+@on_uvloop
+async def test_what_is_no_document_is_told_so() -> None:
+    async with desk() as at:
+        before = at.gateway.state_hash()
+        twice = b'{"scope":"account","kind":"MAX_ORDER_QTY","value":1,"value":2,"reason":"x"}'
+        for body in (b"\xff\xfe", b"[" * 100_000, twice, b"", b"{"):
+            for path in (LIMITS, STRATEGIES, "/kill", "/heartbeat"):
+                answer = await at.ask("ann", "POST", path, body)
+                assert answer.status in {400, 413}, (path, body[:20], answer)
+        assert at.gateway.state_hash() == before

@@ -120,13 +120,34 @@ def test_our_own_scoped_kill_is_written_and_survives_an_emptied_database(valkey:
     run(story())
 
 
+def test_a_scoped_key_in_the_database_of_the_global_one_is_in_force(valkey: Valkey) -> None:
+    async def story() -> None:
+        valkey.ask("SET", SENTINEL, OURS)
+        async with polling(valkey.url) as (gateway, poller, _):
+            await until(lambda: gateway.readings > 0)
+            valkey.ask("SET", key_of(DESK), ACTIVE)
+            await until(lambda: gateway.kill_state(*DESK) is not None)
+            await asyncio.sleep(0.4)
+            assert kinds(gateway) == ["KILL_ON drill"], "once"
+            assert await poller.clear("ann", "admin", DESK) == ""
+            assert b"$-1" in valkey.get(key_of(DESK))
+            await asyncio.sleep(0.4)
+            assert gateway.kill_state(*DESK) is None
+            valkey.ask("SET", key_of(DESK), ACTIVE)
+            await until(lambda: gateway.kill_state(*DESK) is not None)
+            valkey.ask("DEL", key_of(DESK))
+            await until(lambda: gateway.kill_state(*DESK) is None)
+
+    run(story())
+
+
 def test_a_database_that_is_emptied_right_after_a_reading_opens_no_scope(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, armed = RedisLink.poll, []
 
-    async def poll(link: RedisLink, scoped: Sequence[str] = ()) -> Poll:
-        seen = await read(link, scoped)
+    async def poll(link: RedisLink, scoped: Sequence[str] = (), misplaced: Sequence[str] = ()) -> Poll:
+        seen = await read(link, scoped, misplaced)
         if armed and scoped:
             armed.pop()
             there(valkey, "FLUSHDB")
@@ -244,8 +265,15 @@ def test_a_venue_reads_every_key_of_an_order_and_sends_nothing_while_the_file_is
             there(valkey, "SET", key, ACTIVE)
             assert await seen() == "KILLED", key
             assert await seen(flattens=True) is None
-            there(valkey, "SET", key, b'{"active":true,"reason":"redis_state_lost"}')
-            assert await seen(flattens=True) == "KILLED"
+            ours = b'{"active":true,"reason":"redis_state_lost","activatedBy":"ordergate"'
+            for value, passes in (
+                (ours + b',"cause":"lost"}', False),
+                (ours + b"}", False),  # of a gateway of before the cause was told
+                (ours + b',"cause":"asked"}', True),
+                (b'{"active":true,"reason":"unreadable","activatedBy":"ann"}', True),
+            ):
+                there(valkey, "SET", key, value)
+                assert await seen(flattens=True) == (None if passes else "KILLED"), value
             there(valkey, "SET", key, b"garbage")
             assert await seen(flattens=True) == "KILLED"
             there(valkey, "DEL", key)

@@ -15,14 +15,14 @@ from ordergate.gateway.kill_switch import (
     write_key,
 )
 
+with_ = msgspec.structs.replace
 OURS = "abcdefgh"
 OPEN = SwitchState(install=OURS, bound=True, killed=False, run_id="run1")
 KILLED = SwitchState(install=OURS, bound=True, killed=True, run_id="run1")
+CLIENTS = with_(KILLED, clients_own=True, level=2)
 SEEN = Observation(readable=True, run_id="run1", sentinel=OURS)
 GONE = Observation(readable=False)
 
-
-with_ = msgspec.structs.replace
 
 ROWS = [
     # row 1: unreadable
@@ -49,6 +49,9 @@ ROWS = [
     ("key while killed", with_(SEEN, key=Key.ACTIVE), KILLED, Action.STAY),
     ("key of a higher level", with_(SEEN, key=Key.ACTIVE, level=2), KILLED, Action.KILL),
     ("key of a lower level", with_(SEEN, key=Key.ACTIVE, level=1), with_(KILLED, level=3), Action.STAY),
+    ("somebody's key over a client's kill", with_(SEEN, key=Key.ACTIVE, by="ann"), CLIENTS, Action.KILL),
+    ("our own key of a client's kill", with_(SEEN, key=Key.ACTIVE, by="ordergate"), CLIENTS, Action.STAY),
+    ("a client's kill, no key", with_(SEEN), CLIENTS, Action.REWRITE),
     # row 6: absent and open
     ("nothing", SEEN, OPEN, Action.STAY),
     # row 7: an operator's DEL

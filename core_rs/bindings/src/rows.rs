@@ -272,12 +272,15 @@ impl Batch {
             Record::TradingStateSet(body) => self.risk_event(seq, ts, record, body.mode),
             Record::LimitBreached(body) => self.risk_event(seq, ts, record, Some(body.mode)),
             Record::LimitWarned(body) => self.risk_event(seq, ts, record, Some(body.mode)),
-            Record::DayStarted(_) | Record::StpGroupSet(_) => self.risk_event(seq, ts, record, None),
+            Record::PeakSet(body) => self.risk_event(seq, ts, record, Some(body.mode)),
+            Record::DayStarted(_) | Record::OpeningMarks(_) | Record::StpGroupSet(_) => {
+                self.risk_event(seq, ts, record, None);
+            }
             _ => {}
         }
     }
 
-    fn risk_event(&mut self, seq: Seq, ts: Nanos, record: &Record, mode: Option<Mode>) {
+    pub(crate) fn risk_event(&mut self, seq: Seq, ts: Nanos, record: &Record, mode: Option<Mode>) {
         let mut body = Vec::new();
         // Never fails in practice: every body serialises.
         let body = record.write_json(&mut body).map_or_else(|_| b"{}".to_vec(), |()| body);

@@ -125,14 +125,20 @@ impl Batch {
                 body.reason.as_str().into(),
                 ts.into(),
             ]),
-            Record::HeartbeatSet(body) => self.table("heartbeats").push([
-                seq.into(),
-                body.scope.as_str().into(),
-                body.target.as_str().into(),
-                body.timeout_ms.into(),
-                body.key.into(),
-                ts.into(),
-            ]),
+            Record::HeartbeatSet(body) => {
+                self.table("heartbeats").push([
+                    seq.into(),
+                    body.scope.as_str().into(),
+                    body.target.as_str().into(),
+                    body.timeout_ms.into(),
+                    body.key.into(),
+                    ts.into(),
+                ]);
+                // An operator has no key: who it was stands among the events.
+                if !body.by.is_empty() {
+                    self.risk_event(seq, ts, record, None);
+                }
+            }
             _ => return false,
         }
         true

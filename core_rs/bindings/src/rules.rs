@@ -5,12 +5,13 @@ use crate::gateway::Gateway;
 use crate::refusal::Refusal as PyRefusal;
 use crate::requests::{Either, token_hash};
 use ordergate_core::engine::{Changed, Engine, Hours, NewOverride, parse_kinds, parse_limit};
-use ordergate_core::limits::{LimitKind, LimitScope, Owner};
+use ordergate_core::limits::{LimitKind, LimitScope, Owner, is_looser};
+use ordergate_core::number::Amount;
 use ordergate_core::record::Change;
 use ordergate_core::refusal::{self, Refusal};
 use ordergate_core::rules::Note;
 use ordergate_core::state::{Broken, State};
-use ordergate_core::terms::{AccountId, Nanos, Scope, Seq};
+use ordergate_core::terms::{AccountId, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -115,17 +116,20 @@ impl Gateway {
 
 #[pymethods]
 impl Gateway {
-    /// Who asks: the account and the owner of the key, which took a place in its rate.
-    #[pyo3(signature = (authorization, scope, peer=None))]
+    /// Who asks: the account and the owner of the key, which took a place in its rate. With `or_scope` a key with only
+    /// that one may ask, too.
+    #[pyo3(signature = (authorization, scope, peer=None, or_scope=None))]
     fn caller_of(
         &mut self,
         authorization: Option<&str>,
         scope: &str,
         peer: Option<&str>,
+        or_scope: Option<&str>,
     ) -> PyResult<Either<(String, String), PyRefusal>> {
-        let scope = Scope::parse(scope).ok_or_else(|| Self::misuse(format!("unknown scope {scope}")))?;
-        let now = self.clock.now();
-        let asked = self.engine.authorize_from(&token_hash(authorization), scope, peer, now);
+        let named = |word: &str| Scope::parse(word).ok_or_else(|| Self::misuse(format!("unknown scope {word}")));
+        let (scope, other) = (named(scope)?, named(or_scope.unwrap_or(scope))?);
+        let (now, token) = (self.clock.now(), token_hash(authorization));
+        let asked = self.engine.authorize_either(&token, scope, other, peer, now);
         let state = self.engine.state();
         Ok(match asked {
             Ok(caller) => {
@@ -153,9 +157,15 @@ impl Gateway {
     ) -> PyResult<Told> {
         let read = || -> Result<_, Refusal> {
             let scope = self.engine.state().limit_scope(scope, target, symbol)?;
-            self.check_owner(&scope.owner, self.within(within)?)?;
+            let own = self.within(within)?;
+            self.check_owner(&scope.owner, own)?;
             let kind = parse_kinds([kind])?[0];
             let value = value.map(|value| parse_limit(kind, value, unit)).transpose()?;
+            // What tightens never waits.
+            let old = self.engine.state().limit_table().limit(&scope, kind);
+            if let Some(own) = own.filter(|_| is_looser(old, value)) {
+                self.engine.check_request_quota(own)?;
+            }
             Ok((scope, kind, value))
         };
         match read() {
@@ -166,6 +176,8 @@ impl Gateway {
         }
     }
 
+    #[pyo3(signature = (account, symbol, kinds, valid_for_ms, by, reason, within=None))]
+    #[allow(clippy::too_many_arguments, reason = "the request's own fields")]
     fn request_override(
         &mut self,
         account: &str,
@@ -174,8 +186,14 @@ impl Gateway {
         valid_for_ms: u32,
         by: &str,
         reason: &str,
+        within: Option<&str>,
     ) -> PyResult<Told> {
-        let kinds = match parse_kinds(kinds.iter().map(String::as_str)) {
+        let read = || -> Result<_, Refusal> {
+            let own = self.within(within)?;
+            own.map_or(Ok(()), |own| self.engine.check_request_quota(own))?;
+            parse_kinds(kinds.iter().map(String::as_str))
+        };
+        let kinds = match read() {
             Ok(kinds) => kinds,
             Err(refused) => return Ok(Either::Refusal(refused.into())),
         };
@@ -255,6 +273,22 @@ impl Gateway {
     ) -> PyResult<Recorded> {
         self.command(|engine, now| engine.restrict(account, symbol, restricted, by, reason, now))
             .map(recorded)
+    }
+
+    /// The peak of equity that drawdowns are measured from; without one, the worth of now.
+    fn set_peak(
+        &mut self,
+        account: &str,
+        mode: &str,
+        peak: Option<&str>,
+        by: &str,
+        reason: &str,
+    ) -> PyResult<Recorded> {
+        let mode = Mode::parse(mode).ok_or_else(|| Self::misuse(format!("unknown mode {mode}")))?;
+        let peak = peak.map(Amount::parse).transpose();
+        let peak = peak.map_err(|error| Self::misuse(format!("peak: {error}")))?;
+        self.command(|engine, now| engine.set_peak(account, mode, peak, by, reason, now))
+            .map(|done| recorded(done.map(Some)))
     }
 
     fn set_schedule(

@@ -3,7 +3,7 @@
 use crate::gateway::Gateway;
 use ordergate_core::record::{KillOff, KillOn, TradingStateSet};
 use ordergate_core::report::decode_reports;
-use ordergate_core::terms::{KillScope, Mode, OrderId, Seq, SessionId, TradingState};
+use ordergate_core::terms::{KillCause, KillScope, Mode, Nanos, OrderId, Seq, SessionId, TradingState};
 use pyo3::prelude::*;
 
 fn scope(word: &str) -> PyResult<KillScope> {
@@ -41,9 +41,11 @@ impl Gateway {
         self.engine.session(venue)
     }
 
-    /// A good reading of the kill switch was taken just now.
-    fn kill_reading(&mut self) {
-        self.engine.kill_reading(self.clock.now());
+    /// A good reading of the kill switch that began so many milliseconds ago: it may be that old.
+    #[pyo3(signature = (age_ms=0.0))]
+    fn kill_reading(&mut self, age_ms: f64) {
+        let age_ns = (age_ms.max(0.0) * 1e6) as Nanos;
+        self.engine.kill_reading(self.clock.now().saturating_sub(age_ns));
     }
 
     /// Journals TRADING_STATE_SET: in force at once. 0 when the scope has that state already.
@@ -96,7 +98,20 @@ impl Gateway {
     }
 
     /// Journals KILL_ON: in force at once; unsent orders of the scope end as KILLED.
-    fn kill_on(&mut self, scope: &str, target: &str, level: u8, reason: &str, by: &str, source: &str) -> PyResult<Seq> {
+    /// `cause`: asked, lost (Redis) or unreadable (the key).
+    #[pyo3(signature = (scope, target, level, reason, by, source, cause="asked"))]
+    #[allow(clippy::too_many_arguments, reason = "the members of the record")]
+    fn kill_on(
+        &mut self,
+        scope: &str,
+        target: &str,
+        level: u8,
+        reason: &str,
+        by: &str,
+        source: &str,
+        cause: &str,
+    ) -> PyResult<Seq> {
+        let cause = KillCause::parse(cause).ok_or_else(|| Self::misuse(format!("unknown cause {cause}")))?;
         let kill = KillOn {
             scope: self::scope(scope)?,
             target: target.to_owned(),
@@ -104,6 +119,7 @@ impl Gateway {
             reason: reason.to_owned(),
             by: by.to_owned(),
             source: source.to_owned(),
+            cause: Some(cause),
         };
         self.command(|engine, now| engine.kill_on(kill, now))?
             .map_err(|refused| Self::misuse(refused.detail))

@@ -7,7 +7,7 @@ use crate::digest::Mix;
 use crate::exposure::{Day, Tally};
 use crate::limits::Owner;
 use crate::number::{Amount, Price};
-use crate::record::{BalanceAdjusted, DayStarted, LimitBreached, LimitWarned, StpGroupSet};
+use crate::record::{BalanceAdjusted, DayStarted, LimitBreached, LimitWarned, PeakSet, StpGroupSet};
 use crate::state::{Applied, Broken, State};
 use crate::sums::Holder;
 use crate::terms::{AccountId, InstrumentId, Mode, Nanos, OrderId, Side};
@@ -145,8 +145,33 @@ impl State {
         if self.days.day.is_some_and(|day| body.day <= day) {
             return Broken::at(self.last_seq, format_args!("day {} again", body.day));
         }
-        let marks: BTreeMap<(Mode, InstrumentId), Price> = body
-            .marks
+        self.mark_every_tally(&body.marks, Tally::with_new_day);
+        self.days.day = Some(body.day);
+        if self.days.currency != body.currency {
+            self.days.currency.clone_from(&body.currency);
+            self.days.peaks.clear();
+        }
+        for (account, mode, peak) in &body.peaks {
+            self.days.raise(*account, *mode, *peak);
+        }
+        Ok(())
+    }
+
+    /// What was held when the day began, and had no price then, counts from these.
+    pub(crate) fn open_at(&mut self, marks: &[(Mode, InstrumentId, Price)]) {
+        self.mark_every_tally(marks, |tally, mark| {
+            let mut tally = *tally;
+            tally.day.opening_mark = tally.day.opening_mark.or(mark);
+            tally
+        });
+    }
+
+    fn mark_every_tally(
+        &mut self,
+        marks: &[(Mode, InstrumentId, Price)],
+        marked: impl Fn(&Tally, Option<Price>) -> Tally,
+    ) {
+        let marks: BTreeMap<(Mode, InstrumentId), Price> = marks
             .iter()
             .map(|(mode, instrument, mark)| ((*mode, *instrument), *mark))
             .collect();
@@ -158,19 +183,14 @@ impl State {
         for (holder, mode, instrument) in places {
             let mark = marks.get(&(mode, instrument)).copied();
             let renewed = self.sums.change(&mut self.digest, holder, mode, instrument, |tally| {
-                Some(tally.with_new_day(mark))
+                Some(marked(tally, mark))
             });
-            debug_assert!(renewed.is_some(), "a new day is always in range");
+            debug_assert!(renewed.is_some(), "a mark is always in range");
         }
-        self.days.day = Some(body.day);
-        if self.days.currency != body.currency {
-            self.days.currency.clone_from(&body.currency);
-            self.days.peaks.clear();
-        }
-        for (account, mode, peak) in &body.peaks {
-            self.days.raise(*account, *mode, *peak);
-        }
-        Ok(())
+    }
+
+    pub(crate) fn set_peak(&mut self, body: &PeakSet) {
+        self.days.peaks.insert((body.account, body.mode), body.peak);
     }
 
     pub(crate) fn limit_breached(&mut self, body: &LimitBreached) -> Result<Applied, Broken> {

@@ -2,7 +2,7 @@
 
 use crate::account::index;
 use crate::engine::{Caller, Decided, Engine};
-use crate::facts::{CLIENT_CANCEL, GTD, KILLED};
+use crate::facts::{CLIENT_CANCEL, GTD};
 use crate::instrument::unknown_symbol;
 use crate::lifecycle::{self, Effect, Event, Row};
 use crate::order::Order;
@@ -53,7 +53,8 @@ impl Engine {
     /// Cancels an order: at once while it is unsent, else by asking the venue. Never blocked by a kill.
     ///
     /// # Errors
-    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected), `rate_limited`.
+    /// As [`Engine::order_of`], `already_filled`, `already_ended` (it was rejected), `flattening`,
+    /// `rate_limited`.
     pub fn cancel(&mut self, caller: Caller, order: OrderId, now: Nanos) -> Decided<CancelAnswer> {
         self.check_poison()?;
         let found = match self.order_of(caller, order) {
@@ -67,6 +68,10 @@ impl Engine {
                 seq,
                 order,
             }));
+        }
+        if self.state.is_being_flattened(found) {
+            let detail = "The gateway sells this itself: a kill or a breached limit asks for it.";
+            return Ok(Err(Refusal::new(refusal::FLATTENING, detail)));
         }
         let terms = found.terms.clone();
         if let Err(refusal) = self.take_cancel_rates(&terms, now) {
@@ -99,19 +104,6 @@ impl Engine {
             _ => return Ok(None),
         };
         self.commit(record, now).map(Some)
-    }
-
-    /// Ends the unsent orders that this holds for, as killed.
-    pub(crate) fn kill_unsent(&mut self, now: Nanos, is_in_scope: impl Fn(&Order) -> bool) -> Result<(), Broken> {
-        for mode in Mode::ALL {
-            let unsent = &self.state.books[index(*mode)].unsent;
-            let hit = |id: &&OrderId| self.state.order(**id).is_some_and(&is_in_scope);
-            let killed: Vec<OrderId> = unsent.iter().filter(hit).copied().collect();
-            for order in killed {
-                self.request_cancel(order, KILLED, now)?;
-            }
-        }
-        Ok(())
     }
 
     /// Cancels the caller's open orders in a symbol, in both modes: `DELETE /orders?symbol=`. Never blocked by a kill, and

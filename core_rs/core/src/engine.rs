@@ -9,16 +9,18 @@ use crate::flatten::Flattening;
 use crate::heartbeat::Beats;
 use crate::limits::LimitKind;
 use crate::prices::Prices;
+use crate::pursuit::Sweep;
+use crate::rates::Rates;
 use crate::readiness::Live;
 use crate::record::{Epoch, FOLD_VERSION, Record, StateHash};
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 use crate::risk::{self, JournalHealth};
 use crate::state::{Broken, State};
-use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Scope, Seq, SessionId};
-use crate::throttle::{ScopedRates, Throttle};
+use crate::terms::{AccountId, InstrumentId, KeyId, Mode, Nanos, OrderId, Seq, SessionId};
+use crate::throttle::ScopedRates;
 use crate::watch::Watch;
 use crate::windows::Windows;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::administration::NewKey;
 pub use crate::admission::Submitted;
@@ -28,11 +30,9 @@ pub use crate::ending::{CancelAnswer, ended_cancel};
 pub use crate::flatten::NotFlat;
 pub use crate::limit_changes::{Changed, LOOSEN_PERCENT, MAX_REQUESTS, REQUEST_KEEP_NS, parse_kinds, parse_limit};
 pub use crate::prices::{Depth, Mark};
+pub use crate::rates::{CHANGES_AT_ONCE, CHANGES_PER_SECOND};
 pub use crate::sending::{KILL_READING_MAX_AGE_NS, MAX_UNSENT, window};
 pub use crate::trading_rules::Hours;
-
-/// Cancels and reads have rates of their own, this many times the key's: an order can always be withdrawn and looked at.
-const OTHER_RATE_FACTOR: u32 = 4;
 
 /// Outer error: the engine is poisoned. Inner error: a refusal, nothing was journaled.
 pub type Decided<T> = Result<Result<T, Refusal>, Broken>;
@@ -59,14 +59,6 @@ pub struct Caller {
     pub account: AccountId,
 }
 
-/// Rates of one key.
-#[derive(Debug, Clone)]
-struct Rates {
-    orders: Throttle,
-    cancels: Throttle,
-    reads: Throttle,
-}
-
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -76,17 +68,19 @@ pub struct Engine {
     pub(crate) order_rates: ScopedRates,
     pub(crate) cancel_rates: ScopedRates,
     pub(crate) journal_health: JournalHealth,
-    rates: Vec<Option<Rates>>,
+    pub(crate) rates: Vec<Option<Rates>>,
     /// Connected session of each mode.
     pub(crate) attached: [Option<SessionId>; 2],
     pub(crate) kill_read_at: Option<Nanos>,
     /// What is left of the disk is for what follows from orders taken before.
     pub(crate) journal_is_full: bool,
     /// Working orders that a kill of level 2 still has to cancel.
-    pub(crate) sweep: BTreeSet<OrderId>,
-    /// When killed scopes were last searched for more of them.
-    pub(crate) swept_at: Nanos,
+    pub(crate) sweep: Sweep,
+    /// How often a kill began, changed or ended.
+    pub(crate) kill_changes: u64,
     pub(crate) flattening: Flattening,
+    /// Orders that must not work since others took over, and when to look at them again.
+    pub(crate) unwanted: BTreeMap<OrderId, Nanos>,
     pub(crate) beats: Beats,
     emitted: Vec<Emitted>,
     /// Where records are encoded, reused.
@@ -120,9 +114,10 @@ impl Engine {
             attached: [None, None],
             kill_read_at: None,
             journal_is_full: false,
-            sweep: BTreeSet::new(),
-            swept_at: 0,
+            sweep: Sweep::default(),
+            kill_changes: 0,
             flattening: Flattening::new(),
+            unwanted: BTreeMap::new(),
             beats: Beats::new(),
             emitted: Vec::new(),
             scratch: Vec::new(),
@@ -219,13 +214,16 @@ impl Engine {
                     kind: record.kind(),
                     body: self.scratch.clone(),
                 });
-                if let Some(order) = applied.order
-                    && self.changed.last() != Some(&order)
-                {
-                    self.changed.push(order);
+                if let Some(order) = applied.order {
+                    if self.changed.last() != Some(&order) {
+                        self.changed.push(order);
+                    }
+                    self.pursue_order(order, ts);
                 }
-                if let Record::BalanceAdjusted(body) = &record {
-                    self.watch.adjust(body);
+                match &record {
+                    Record::BalanceAdjusted(body) => self.watch.adjust(body),
+                    Record::KillOn(_) | Record::KillOff(_) => self.kill_changes += 1,
+                    _ => {}
                 }
                 let booked = self.state.counters().fills > fills;
                 if let Some((order, kind)) = self.windows.note(&self.state, &record, seq, booked) {
@@ -247,74 +245,6 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::authorize_from`], from an address that is not known: a key with networks is refused.
-    ///
-    /// # Errors
-    /// See there.
-    pub fn authorize(&mut self, token_sha256: &[u8; 32], needed: Scope, now: Nanos) -> Result<Caller, Refusal> {
-        self.authorize_from(token_sha256, needed, None, now)
-    }
-
-    /// Authenticates a key and takes a place in its rate: orders, cancels and reads each have their own. `peer` is the
-    /// other end of the connection as the server tells it; nothing is read from headers.
-    ///
-    /// # Errors
-    /// `unauthorized` for a key that is unknown, revoked or expired, `ip_not_allowed`, `forbidden` without the scope,
-    /// `rate_limited`.
-    pub fn authorize_from(
-        &mut self,
-        token_sha256: &[u8; 32],
-        needed: Scope,
-        peer: Option<&str>,
-        now: Nanos,
-    ) -> Result<Caller, Refusal> {
-        let found = self.state.key_of(token_sha256).filter(|(_, key)| key.is_valid(now));
-        let Some((id, key)) = found else {
-            return Err(Refusal::new(refusal::UNAUTHORIZED, "The key is missing or not valid."));
-        };
-        if !key.may_come_from(peer) {
-            let detail = "The key may not be used from this address.";
-            return Err(Refusal::new(refusal::IP_NOT_ALLOWED, detail));
-        }
-        if !key.allows(needed) {
-            let detail = format!("The key lacks the scope {needed}.");
-            return Err(Refusal::new(refusal::FORBIDDEN, detail));
-        }
-        let (caller, rate) = (
-            Caller {
-                key: id,
-                account: key.created.account,
-            },
-            key.created.rate_per_second,
-        );
-        let place = id as usize;
-        if self.rates.len() <= place {
-            self.rates.resize(place + 1, None);
-        }
-        let rates = self.rates[place].get_or_insert_with(|| {
-            let other = rate.saturating_mul(OTHER_RATE_FACTOR);
-            Rates {
-                orders: Throttle::new(rate, rate),
-                cancels: Throttle::new(other, other),
-                reads: Throttle::new(other, other),
-            }
-        });
-        let (admitted, rate) = match needed {
-            Scope::Trade => (rates.orders.admit(now), rate),
-            Scope::CancelOnly => (rates.cancels.admit(now), rate.saturating_mul(OTHER_RATE_FACTOR)),
-            Scope::Read => (rates.reads.admit(now), rate.saturating_mul(OTHER_RATE_FACTOR)),
-            Scope::RiskAdmin | Scope::Kill => (Ok(()), rate),
-        };
-        match admitted {
-            Ok(()) => Ok(caller),
-            Err(wait) => {
-                let millis = u32::try_from(wait.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX);
-                let detail = format!("The key's rate for this is {rate} a second.");
-                Err(Refusal::new(refusal::RATE_LIMITED, detail).retry_after_ms(millis))
-            }
-        }
-    }
-
     /// Best prices of an instrument, as its venue last told.
     #[must_use]
     pub fn mark(&self, mode: Mode, instrument: InstrumentId) -> Option<&Mark> {
@@ -324,8 +254,14 @@ impl Engine {
     pub(crate) fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark) {
         let firm = |kind| self.state.firm_limit(kind, instrument);
         let limits = (firm(LimitKind::MaxSpread), firm(LimitKind::MaxLastDeviation));
-        let good_twice = risk::reference_twice(&mark, limits.0, limits.1);
-        self.prices.set_mark(mode, instrument, mark, good_twice);
+        let believed = risk::reference_twice(&mark, limits.0, limits.1).is_some();
+        self.prices.set_mark(mode, instrument, mark, believed);
+    }
+
+    /// The newest prices of an instrument that were believed: with MAX_SPREAD or MAX_LAST_DEVIATION of the firm, one tick
+    /// out of line is no price.
+    pub(crate) fn good_mark(&self, mode: Mode, instrument: InstrumentId) -> Option<&Mark> {
+        self.prices.get(mode, instrument)?.good.as_ref()
     }
 
     /// How the journal keeps up: new orders can be limited by it.

@@ -33,7 +33,7 @@ pub struct Tally {
 pub struct Day {
     /// Sums of the trades when the day began: what is traded today is the difference.
     pub opening: Position,
-    /// Mark when the day began; without one then, the price of the newest trade.
+    /// Mark when the day began; without a fresh one then, the first of the day.
     pub opening_mark: Option<Price>,
     /// Price × quantity traded today, in quote.
     pub turnover: Money,
@@ -127,7 +127,7 @@ impl Tally {
         Self {
             day: Day {
                 opening: self.traded,
-                opening_mark: mark.or(self.last_price),
+                opening_mark: mark,
                 ..Day::default()
             },
             ..*self

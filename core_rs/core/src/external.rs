@@ -207,7 +207,11 @@ impl Engine {
             client_order_id: (!raw.client_id.is_empty()).then(|| clip(raw.client_id, LONGEST_CODE)),
             side: raw.side,
             ord_type: OrdType::parse(raw.ord_type).unwrap_or(unknown),
-            time_in_force: TimeInForce::parse(raw.time_in_force).unwrap_or(TimeInForce::Gtc),
+            // What has no price never rests, whatever the venue calls it.
+            time_in_force: match price {
+                None => TimeInForce::Ioc,
+                Some(_) => TimeInForce::parse(raw.time_in_force).unwrap_or(TimeInForce::Gtc),
+            },
             qty,
             cum_qty,
             price,

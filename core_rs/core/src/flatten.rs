@@ -2,23 +2,21 @@
 //! that can only reduce.
 //!
 //! On spot a position is what was bought and not sold since; opening balances and what was sold out of them stay. An
-//! order never asks for more than the position less what open orders sell already, nor for more than is free.
+//! order never asks for more than the position less what open orders sell already, nor for more than is free. What a
+//! strategy bought is sold in its name, so that no sum keeps what is gone.
 
 use crate::engine::Engine;
 use crate::exposure::Tally;
 use crate::instrument::Instrument;
-use crate::kills::{Pursued, Scoped};
 use crate::limits::Owner;
 use crate::lookup::blank_view;
 use crate::number::{Amount, Qty};
+use crate::pursuit::{Pursued, Scoped};
 use crate::record::{Decision, OrderAccepted, Record, RequestKey, Terms};
 use crate::render::{self, OrderView};
 use crate::risk::REFERENCE_MAX_AGE_NS;
-use crate::rules::Strategy;
 use crate::state::Broken;
-use crate::terms::{
-    AccountId, GATEWAY_KEY, InstrumentId, KillScope, Mode, Nanos, OrdType, OrderId, Seq, Side, TimeInForce,
-};
+use crate::terms::{AccountId, GATEWAY_KEY, InstrumentId, Mode, Nanos, OrdType, OrderId, Seq, Side, TimeInForce};
 use std::collections::BTreeMap;
 
 /// How often positions are looked at while a scope is flattened.
@@ -29,12 +27,21 @@ const AGAIN_NS: Nanos = 1_000_000_000;
 const TRIES: u32 = 30;
 
 /// Whose position, where.
-type Holding = (AccountId, Mode, InstrumentId);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Holding {
+    account: AccountId,
+    mode: Mode,
+    instrument: InstrumentId,
+    /// The strategy whose orders bought it.
+    strategy: Option<String>,
+}
 
 /// What has been tried for one position.
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     tries: u32,
+    /// Of the first look.
+    since: Nanos,
     again_at: Nanos,
     /// What is left, and why, as of the last look.
     left: Amount,
@@ -85,7 +92,7 @@ pub struct NotFlat {
     /// How much of base.
     pub quantity: Amount,
     /// Why: `under_way`, `below_minimum`, `not_free`, `no_price`, `venue_unavailable`, `kill_switch_stale`, `redis`,
-    /// `symbol_not_trading`, `given_up`.
+    /// `symbol_not_trading`, `own_orders`, `given_up`.
     pub why: &'static str,
 }
 
@@ -97,20 +104,20 @@ impl Engine {
     pub(crate) fn flatten(&mut self, pursued: &Pursued, now: Nanos) -> Result<usize, Broken> {
         let (asked, scoped) = (pursued.seq, self.state.scope_of(pursued.scope, &pursued.target));
         let mut placed = 0;
-        let strategy = (pursued.scope == KillScope::Strategy).then_some(pursued.target.as_str());
         for (holding, quantity) in self.holdings(&scoped, pursued.only) {
-            let known = self.flattening.attempts.get(&(holding, asked));
+            let known = self.flattening.attempts.get(&(holding.clone(), asked));
             let mut attempt = known.copied().unwrap_or(Attempt {
                 tries: 0,
+                since: now,
                 again_at: Nanos::MIN,
                 left: quantity,
                 why: "under_way",
             });
             attempt.left = quantity;
-            match self.sellable(holding, strategy, quantity, &attempt, now) {
+            match self.sellable(&holding, quantity, &attempt, now) {
                 Err(why) => attempt.why = why,
                 Ok(qty) => {
-                    self.sell(holding, strategy, (asked, qty), &mut attempt, now)?;
+                    self.sell(&holding, (asked, qty), &mut attempt, now)?;
                     attempt.why = "under_way";
                     attempt.again_at = now.saturating_add(AGAIN_NS);
                     placed += 1;
@@ -123,51 +130,82 @@ impl Engine {
 
     /// What kills of level 3 and breaches have left so far: each position once, whoever asked for its sale.
     pub fn not_flat(&self) -> impl Iterator<Item = NotFlat> {
-        let mut left: BTreeMap<Holding, Attempt> = BTreeMap::new();
+        let mut left: BTreeMap<&Holding, Attempt> = BTreeMap::new();
         for ((holding, _), attempt) in &self.flattening.attempts {
-            let known = left.entry(*holding).or_insert(*attempt);
+            let known = left.entry(holding).or_insert(*attempt);
             if attempt.left > known.left {
                 *known = *attempt;
             }
         }
-        left.into_iter().filter_map(|((account, mode, instrument), attempt)| {
-            let tally = self.state.tally(&Owner::Account(account), mode, instrument)?;
-            let quantity = tally.position()?.min(attempt.left);
-            (quantity > Amount::ZERO).then_some(NotFlat {
+        let mut places: BTreeMap<(AccountId, Mode, InstrumentId), NotFlat> = BTreeMap::new();
+        for (holding, attempt) in left {
+            let (account, mode, instrument) = (holding.account, holding.mode, holding.instrument);
+            let owner = match &holding.strategy {
+                Some(name) => Owner::Strategy(name.clone()),
+                None => Owner::Account(account),
+            };
+            let position = |owner: &Owner| self.state.tally(owner, mode, instrument)?.position();
+            let part = position(&owner).unwrap_or_default().min(attempt.left).max(Amount::ZERO);
+            let whole = position(&Owner::Account(account)).unwrap_or_default();
+            let why = attempt.why;
+            let place = places.entry((account, mode, instrument)).or_insert(NotFlat {
                 account,
                 mode,
                 instrument,
-                quantity,
-                why: attempt.why,
-            })
-        })
+                quantity: Amount::ZERO,
+                why,
+            });
+            if part > Amount::ZERO {
+                place.why = why;
+            }
+            // The parts of one account are parts of what it has.
+            place.quantity = place.quantity.checked_add(part).unwrap_or(whole).min(whole);
+        }
+        places.into_values().filter(|place| place.quantity > Amount::ZERO)
     }
 
-    /// Positions of the scope, each less what open orders sell already. A strategy's are what its own orders bought, as
-    /// far as its account still has it.
+    /// Positions of the scope, each less what open orders sell already: first what each strategy's own orders bought, as
+    /// far as its account still has it, then the rest of the account.
     fn holdings(&self, scoped: &Scoped, only: Option<Mode>) -> Vec<(Holding, Amount)> {
-        let owners: Vec<(Owner, AccountId)> = match scoped {
-            Scoped::Strategy(name) => {
-                let strategy = self.state.strategy(name);
-                let owner = |strategy: &Strategy| (Owner::Strategy(name.clone()), strategy.account);
-                strategy.map(owner).into_iter().collect()
-            }
-            _ => {
-                let accounts = self.state.accounts().iter();
-                accounts
-                    .map(|account| (Owner::Account(account.id), account.id))
-                    .collect()
-            }
+        let whole = !matches!(scoped, Scoped::Strategy(_));
+        let strategies = self.state.strategies().filter(|(name, _)| match scoped {
+            Scoped::Strategy(only) => only == *name,
+            _ => true,
+        });
+        let mut of_account: BTreeMap<AccountId, Vec<&str>> = BTreeMap::new();
+        for (name, strategy) in strategies {
+            of_account.entry(strategy.account).or_default().push(name);
+        }
+        let accounts: Vec<AccountId> = if whole {
+            self.state.accounts().iter().map(|account| account.id).collect()
+        } else {
+            of_account.keys().copied().collect()
         };
         let mut held = Vec::new();
-        for (owner, account) in &owners {
+        for account in accounts {
+            let names = of_account.get(&account).map_or(&[][..], Vec::as_slice);
             for mode in Mode::ALL.iter().filter(|mode| only.is_none_or(|only| only == **mode)) {
-                for (instrument, tally) in self.state.tallies(owner, *mode) {
-                    let whole = self.state.tally(&Owner::Account(*account), *mode, instrument);
-                    let rest = tally.worst_short().min(whole.and_then(Tally::worst_short));
-                    let rest = rest.filter(|rest| *rest > Amount::ZERO);
-                    if let Some(rest) = rest.filter(|_| scoped.covers(*account, instrument)) {
-                        held.push(((*account, *mode, instrument), rest));
+                for (instrument, tally) in self.state.tallies(&Owner::Account(account), *mode) {
+                    let has = tally.worst_short().filter(|has| *has > Amount::ZERO);
+                    let Some(mut left) = has.filter(|_| scoped.covers(account, instrument)) else {
+                        continue;
+                    };
+                    let holding = |strategy: Option<&str>| Holding {
+                        account,
+                        mode: *mode,
+                        instrument,
+                        strategy: strategy.map(str::to_owned),
+                    };
+                    for name in names {
+                        let bought = self.state.strategy_tally(name, *mode, instrument);
+                        let part = bought.and_then(Tally::worst_short).unwrap_or_default().min(left);
+                        if part > Amount::ZERO {
+                            left = left.checked_sub(part).unwrap_or_default();
+                            held.push((holding(Some(name)), part));
+                        }
+                    }
+                    if whole && left > Amount::ZERO {
+                        held.push((holding(None), left));
                     }
                 }
             }
@@ -178,13 +216,14 @@ impl Engine {
     /// How much can be sold at once, or why nothing can.
     fn sellable(
         &self,
-        (account, mode, instrument): Holding,
-        strategy: Option<&str>,
+        holding: &Holding,
         quantity: Amount,
         attempt: &Attempt,
         now: Nanos,
     ) -> Result<Qty, &'static str> {
-        let (Some(account), Some(terms)) = (self.state.account(account), self.state.instrument(instrument)) else {
+        let (mode, instrument) = (holding.mode, holding.instrument);
+        let (Some(account), Some(terms)) = (self.state.account(holding.account), self.state.instrument(instrument))
+        else {
             return Err("given_up");
         };
         if attempt.again_at > now {
@@ -193,16 +232,9 @@ impl Engine {
         if attempt.tries >= TRIES {
             return Err("given_up");
         }
-        let scopes = [
-            (KillScope::Global, ""),
-            (KillScope::Account, &account.name),
-            (KillScope::Strategy, strategy.unwrap_or_default()),
-            (KillScope::Symbol, &terms.symbol),
-        ];
-        let kills = scopes
-            .iter()
-            .filter_map(|(scope, target)| self.state.kill(*scope, target));
-        if kills.into_iter().any(|kill| !kill.lets_flatten()) {
+        let strategy = holding.strategy.as_deref();
+        let mut kills = self.state.kills_for(&account.name, strategy, &terms.symbol);
+        if kills.any(|kill| !kill.lets_flatten()) {
             return Err("redis");
         }
         if !self.kill_reading_is_fresh(now) {
@@ -213,6 +245,13 @@ impl Engine {
         }
         if !terms.is_trading() {
             return Err("symbol_not_trading");
+        }
+        // Cancels first: the sale would meet a bid of our own. One that nobody cancels holds it up for a second only.
+        let bid = self
+            .state
+            .best_own_opposite(account.id, mode, instrument, Side::Sell, false);
+        if bid.is_some() && now < attempt.since.saturating_add(AGAIN_NS) {
+            return Err("own_orders");
         }
         let fresh = self
             .mark(mode, instrument)
@@ -229,18 +268,19 @@ impl Engine {
 
     fn sell(
         &mut self,
-        (account, mode, instrument): Holding,
-        strategy: Option<&str>,
+        holding: &Holding,
         (asked, qty): (Seq, Qty),
         attempt: &mut Attempt,
         now: Nanos,
     ) -> Result<OrderId, Broken> {
+        let (account, mode, instrument) = (holding.account, holding.mode, holding.instrument);
         let name = self.state.account(account).map_or("", |account| &account.name);
         let symbol = self.state.instrument(instrument).map_or("", |terms| &terms.symbol);
+        let of = holding.strategy.as_deref().unwrap_or_default();
         // A client may have used the name, or an earlier start of ours: the next number is free some time.
         let key = loop {
             attempt.tries += 1;
-            let key = format!("flatten:{asked}:{name}:{symbol}:{}", attempt.tries);
+            let key = format!("flatten:{asked}:{name}:{symbol}:{of}:{}", attempt.tries);
             if self.state.request(account, &key, now).is_none() {
                 break key;
             }
@@ -256,7 +296,7 @@ impl Engine {
             qty,
             price: None,
             client_order_id: None,
-            strategy_id: strategy.map(str::to_owned),
+            strategy_id: holding.strategy.clone(),
             valid_for_ms: None,
             conditions: None,
         };

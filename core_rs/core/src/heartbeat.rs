@@ -3,19 +3,19 @@
 //! Which scopes are watched is journaled; the beats are not. Deadlines begin again at every start, and are put off by
 //! as long as the gateway itself was late: its own silence is no evidence of anybody else's.
 
-use crate::administration::invalid;
+use crate::administration::{check_text, invalid};
 use crate::engine::{Caller, Decided, Engine};
 use crate::record::{HeartbeatSet, KillOn, Record};
 use crate::refusal::{self, Refusal};
 use crate::state::{Broken, State};
-use crate::terms::{KeyId, KillScope, Nanos, Seq};
+use crate::terms::{AccountId, GATEWAY_KEY, KeyId, KillCause, KillScope, Nanos, Seq};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Shortest and longest time without a beat, in milliseconds; 0 ends the watch.
 pub const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 1_000..=600_000;
-/// Most scopes that may be watched at a time.
-pub const MAX_HEARTBEATS: usize = 1_000;
+/// Most scopes of one account that may be watched at a time.
+pub const MAX_HEARTBEATS: usize = 100;
 /// Level of the kill that follows a missed beat: new orders are stopped and working ones canceled.
 pub const MISSED_LEVEL: u8 = 2;
 /// Reason of that kill.
@@ -52,7 +52,7 @@ impl Beats {
 
 impl State {
     pub(crate) fn set_heartbeat(&mut self, body: &HeartbeatSet) -> Result<(), Broken> {
-        if self.key(body.key).is_none() {
+        if !self.placed_by_known_key(body.key) {
             return Broken::at(self.last_seq, format_args!("unknown key {}", body.key));
         }
         let of = (body.scope, body.target.clone());
@@ -63,6 +63,18 @@ impl State {
             self.heartbeats.insert(of, Heartbeat { timeout_ms, key, seq });
         }
         Ok(())
+    }
+
+    /// Scopes of an account that are watched: its own and its strategies'.
+    fn watched_of(&self, account: AccountId) -> usize {
+        let watched = self.heartbeats.keys().filter(|(scope, target)| {
+            let of = match scope {
+                KillScope::Strategy => self.strategy(target).map(|strategy| strategy.account),
+                _ => self.account_named(target).map(|account| account.id),
+            };
+            of == Some(account)
+        });
+        watched.count()
     }
 
     /// Every scope that is watched.
@@ -77,7 +89,8 @@ impl Engine {
     /// begins the watch. The target.
     ///
     /// # Errors
-    /// As [`Engine::own_target`]; refused for a time-out out of range, and when too many scopes are watched.
+    /// As [`Engine::own_target`]; refused for a time-out out of range, and when too many scopes of the account are
+    /// watched; `rate_limited` when a key changes watches too often. Beats have no rate.
     pub fn heartbeat(
         &mut self,
         caller: Caller,
@@ -98,17 +111,21 @@ impl Engine {
         };
         let of = (scope, target.clone());
         let known = self.state.heartbeats.get(&of).map(|heartbeat| heartbeat.timeout_ms);
-        if timeout_ms != 0 && known.is_none() && self.state.heartbeats.len() >= MAX_HEARTBEATS {
-            let detail = format!("{MAX_HEARTBEATS} heartbeats are watched already.");
+        if timeout_ms != 0 && known.is_none() && self.state.watched_of(caller.account) >= MAX_HEARTBEATS {
+            let detail = format!("{MAX_HEARTBEATS} heartbeats of the account are watched already.");
             return Ok(Err(Refusal::new(refusal::OVERLOADED, detail).retry_after_ms(1_000)));
         }
         if known.unwrap_or(0) != timeout_ms {
-            let (target, key) = (target.clone(), caller.key);
+            if let Err(refusal) = self.take_change(caller.key, now) {
+                return Ok(Err(refusal));
+            }
+            let (target, key, by) = (target.clone(), caller.key, String::new());
             let body = HeartbeatSet {
                 scope,
                 target,
                 timeout_ms,
                 key,
+                by,
             };
             self.commit(Record::HeartbeatSet(body), now)?;
         }
@@ -118,6 +135,39 @@ impl Engine {
             self.beats.last.insert(of, now);
         }
         Ok(Ok(target))
+    }
+
+    /// An operator ends a watch, since nobody beats any more: its key was revoked, its program is gone. A kill that
+    /// followed stays until it is cleared. `None` when the scope is not watched.
+    ///
+    /// # Errors
+    /// Refused for bad texts.
+    pub fn end_heartbeat(&mut self, scope: KillScope, target: &str, by: &str, now: Nanos) -> Decided<Option<Seq>> {
+        self.check_poison()?;
+        if let Err(refusal) = check_text("by", by) {
+            return Ok(Err(refusal));
+        }
+        let of = (scope, target.to_owned());
+        if !self.state.heartbeats.contains_key(&of) {
+            return Ok(Ok(None));
+        }
+        let body = HeartbeatSet {
+            scope,
+            target: target.to_owned(),
+            timeout_ms: 0,
+            key: GATEWAY_KEY,
+            by: by.to_owned(),
+        };
+        let seq = self.commit(Record::HeartbeatSet(body), now)?;
+        self.beats.last.remove(&of);
+        Ok(Ok(Some(seq)))
+    }
+
+    /// How long ago the last beat of a watched scope came, in nanoseconds; `None` before the first since the start.
+    #[must_use]
+    pub fn beat_age(&self, scope: KillScope, target: &str, now: Nanos) -> Option<Nanos> {
+        let beat = self.beats.last.get(&(scope, target.to_owned()))?;
+        Some(now.saturating_sub(*beat))
     }
 
     /// Kills the scopes that were silent for too long. One that is stopped at that level already is only counted anew:
@@ -152,6 +202,7 @@ impl Engine {
                     reason,
                     by,
                     source,
+                    cause: Some(KillCause::Asked),
                 };
                 // A target that was watched matches its scope.
                 self.kill_on(kill, now)?.ok();

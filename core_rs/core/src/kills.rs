@@ -2,28 +2,40 @@
 
 use crate::administration::{LONGEST_TEXT, invalid};
 use crate::engine::{Caller, Decided, Engine};
-use crate::order::{Order, Pending};
+use crate::order::Order;
 use crate::record::{KillOff, KillOn, Record, RedisBound};
 use crate::refusal::{self, Refusal};
 use crate::state::{Broken, Kill, State};
-use crate::terms::{AccountId, GATEWAY_KEY, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Scope, Seq};
-
-/// How often working orders of a killed scope are looked for again: evidence may re-open one, or a cancel be refused.
-const SWEEP_NS: Nanos = 1_000_000_000;
+use crate::terms::{GATEWAY_KEY, KeyId, KillCause, KillScope, Nanos, Scope, Seq};
 
 impl Kill {
     /// Orders that flatten pass an operator's or a limit's kill; never one of a Redis that was lost or cannot be read,
     /// since what it asked for is not known.
     #[must_use]
     pub fn lets_flatten(&self) -> bool {
-        !self.reason.starts_with("redis_") && self.reason != "unreadable"
+        match self.cause {
+            Some(cause) => cause == KillCause::Asked,
+            // Journaled before the cause was told.
+            None => !self.reason.starts_with("redis_") && self.reason != "unreadable",
+        }
     }
 
     /// Who may end it: a client only what clients or their silence began.
     #[must_use]
     pub fn is_clients_own(&self) -> bool {
-        self.source == "api" || self.source == "heartbeat"
+        is_clients(&self.source)
     }
+
+    /// Whether another one tells anything beyond this: a client's only by its level, others' by their words, too.
+    fn is_changed_by(&self, kill: &KillOn) -> bool {
+        let same = self.by == kill.by && self.reason == kill.reason && self.source == kill.source;
+        kill.level > self.level || !(is_clients(&kill.source) || same && self.cause == kill.cause)
+    }
+}
+
+/// A kill that clients or their silence began.
+fn is_clients(source: &str) -> bool {
+    source == "api" || source == "heartbeat"
 }
 
 impl Order {
@@ -36,20 +48,27 @@ impl Order {
 
 impl State {
     pub(crate) fn kill_on(&mut self, body: &KillOn) {
-        let before = self.kill(body.scope, &body.target).map_or(0, |kill| kill.level);
-        let kill = Kill {
-            // A later, lower kill (a lost Redis) must not take back what an operator asked for.
-            level: body.level.max(before),
-            reason: body.reason.clone(),
-            by: body.by.clone(),
-            source: body.source.clone(),
-            seq: self.last_seq,
-            at: self.last_ts,
-        };
-        self.kills
-            .entry(body.scope)
-            .or_default()
-            .insert(body.target.clone(), kill);
+        let (seq, at) = (self.last_seq, self.last_ts);
+        let targets = self.kills.entry(body.scope).or_default();
+        let known = targets.get_mut(&body.target);
+        // A later, lower kill (a lost Redis) must not take back what an operator asked for.
+        let level = known.as_ref().map_or(body.level, |kill| kill.level.max(body.level));
+        match known {
+            // What somebody else stopped stays theirs to clear, whatever a client adds to it.
+            Some(kill) if is_clients(&body.source) && !kill.is_clients_own() => kill.level = level,
+            _ => {
+                let kill = Kill {
+                    level,
+                    reason: body.reason.clone(),
+                    by: body.by.clone(),
+                    source: body.source.clone(),
+                    seq,
+                    at,
+                    cause: body.cause,
+                };
+                targets.insert(body.target.clone(), kill);
+            }
+        }
     }
 
     pub(crate) fn kill_off(&mut self, body: &KillOff) {
@@ -65,18 +84,6 @@ impl State {
     pub(crate) fn placed_by_known_key(&self, key: KeyId) -> bool {
         (key as usize) < self.keys.len() || key == GATEWAY_KEY
     }
-
-    pub(crate) fn scope_of(&self, scope: KillScope, target: &str) -> Scoped {
-        match scope {
-            KillScope::Global => Scoped::All,
-            KillScope::Account => Scoped::Account(self.account_named(target).map(|account| account.id)),
-            KillScope::Strategy => Scoped::Strategy(target.to_owned()),
-            KillScope::Symbol => Scoped::Instrument(
-                self.instrument_by_symbol(target)
-                    .map(|instrument| instrument.instrument),
-            ),
-        }
-    }
 }
 
 impl Engine {
@@ -85,7 +92,7 @@ impl Engine {
     ///
     /// # Errors
     /// Refused for a bad level, or a target that does not match the scope. Texts are clipped, never refused: a kill
-    /// must not fail for its words.
+    /// must not fail for its words. One that says nothing new is not journaled: the record in force is told.
     pub fn kill_on(&mut self, kill: KillOn, now: Nanos) -> Decided<Seq> {
         let clipped = |text: &str| crate::venue_reports::clip(text, LONGEST_TEXT);
         let kill = KillOn {
@@ -101,136 +108,16 @@ impl Engine {
                 .then(|| Record::KillOn(kill.clone()))
                 .ok_or_else(|| invalid("level", "must be 1, 2 or 3"))
         });
+        let known = self.state.kill(kill.scope, &kill.target);
+        if let Some(known) = known.filter(|known| record.is_ok() && !known.is_changed_by(&kill)) {
+            return Ok(Ok(known.seq));
+        }
         let seq = match self.decide_and_commit(record, now)? {
             Ok(seq) => seq,
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.enforce_kill(kill.scope, &kill.target, now)?;
         Ok(Ok(seq))
-    }
-
-    /// Ends what a kill in force does not leave alone: unsent orders at once, working ones (level 2) by the next ticks;
-    /// what is held (level 3) is sold now and by the next ticks.
-    fn enforce_kill(&mut self, scope: KillScope, target: &str, now: Nanos) -> Result<(), Broken> {
-        let Some(kill) = self.state.kill(scope, target) else {
-            return Ok(());
-        };
-        let (level, spares, seq) = (kill.level, kill.lets_flatten(), kill.seq);
-        self.stop_killed_strategies(scope, target, now)?;
-        let scoped = self.state.scope_of(scope, target);
-        self.kill_unsent(now, |order| scoped.holds(order) && !(spares && order.flattens()))?;
-        if level >= 2 {
-            self.sweep_scope(&scoped, |_| true);
-        }
-        if level >= 3 {
-            let pursued = Pursued {
-                scope,
-                target: target.to_owned(),
-                only: None,
-                level,
-                seq,
-            };
-            self.flatten(&pursued, now)?;
-        }
-        Ok(())
-    }
-
-    /// What a breach whose action is FLATTEN does to orders: unsent ones end at once, working ones by the next ticks.
-    /// What is held is sold by the ticks.
-    pub(crate) fn end_orders_of(
-        &mut self,
-        scope: KillScope,
-        target: &str,
-        only: Option<Mode>,
-        now: Nanos,
-    ) -> Result<(), Broken> {
-        let scoped = self.state.scope_of(scope, target);
-        let in_mode = |order: &Order| only.is_none_or(|mode| order.terms.mode == mode);
-        self.kill_unsent(now, |order| scoped.holds(order) && in_mode(order) && !order.flattens())?;
-        self.sweep_scope(&scoped, in_mode);
-        Ok(())
-    }
-
-    /// Kills from level 2 on, and scopes that a breach flattens: what is to be canceled and, at level 3, sold.
-    fn pursued(&self) -> Vec<Pursued> {
-        let killed = self.state.kills().filter(|(_, _, kill)| kill.level >= 2);
-        let killed = killed.map(|(scope, target, kill)| Pursued {
-            scope,
-            target: target.to_owned(),
-            only: None,
-            level: kill.level,
-            seq: kill.seq,
-        });
-        let breached = self.state.trading_states().filter(|(.., standing)| standing.flatten);
-        let breached = breached.map(|(scope, target, mode, standing)| Pursued {
-            scope,
-            target: target.to_owned(),
-            only: Some(mode),
-            level: 3,
-            seq: standing.seq,
-        });
-        killed.chain(breached).collect()
-    }
-
-    /// The next ticks cancel the open orders of a scope that this holds for; those that flatten end by themselves, and
-    /// those that others placed are theirs to cancel.
-    fn sweep_scope(&mut self, scoped: &Scoped, which: impl Fn(&Order) -> bool) {
-        let open = Mode::ALL.iter().flat_map(|mode| self.state.open_orders(*mode));
-        let working: Vec<OrderId> = open
-            .filter(|order| scoped.holds(order) && !order.flattens() && !order.is_external() && which(order))
-            .map(|order| order.id)
-            .collect();
-        self.sweep.extend(working);
-    }
-
-    /// Once a second: working orders of killed scopes for which no cancel is under way are canceled again; what is
-    /// still held is sold, when something keeps a first order from doing it. Scopes that a breach flattens alike.
-    pub(crate) fn pursue_kills(&mut self, now: Nanos) -> Result<(), Broken> {
-        let due = self.pursued();
-        self.flattening.keep(&due);
-        if due.is_empty() {
-            return Ok(());
-        }
-        if now >= self.swept_at.saturating_add(SWEEP_NS) {
-            self.swept_at = now;
-            for Pursued {
-                scope, target, only, ..
-            } in &due
-            {
-                let scoped = self.state.scope_of(*scope, target);
-                self.sweep_scope(&scoped, |order| {
-                    let here = only.is_none_or(|mode| order.terms.mode == mode);
-                    here && order.pending() != Pending::Cancel && !order.cancel_wanted
-                });
-            }
-        }
-        if self.flattening.is_due(now) {
-            for pursued in due.iter().filter(|pursued| pursued.level >= 3) {
-                self.flatten(pursued, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What a kill had not finished when the process ended: a start takes it up again.
-    pub(crate) fn resume_kills(&mut self, now: Nanos) -> Result<(), Broken> {
-        let kills: Vec<(KillScope, String)> = self
-            .state
-            .kills()
-            .map(|(scope, target, _)| (scope, target.to_owned()))
-            .collect();
-        for (scope, target) in kills {
-            self.enforce_kill(scope, &target, now)?;
-        }
-        for Pursued {
-            scope, target, only, ..
-        } in self.pursued()
-        {
-            if only.is_some() {
-                self.end_orders_of(scope, &target, only, now)?;
-            }
-        }
-        Ok(())
     }
 
     /// Allows trading in a scope again; strategies stay as they are.
@@ -240,6 +127,12 @@ impl Engine {
     pub fn kill_off(&mut self, off: KillOff, now: Nanos) -> Decided<Seq> {
         let record = check_target(off.scope, &off.target).map(|()| Record::KillOff(off));
         self.decide_and_commit(record, now)
+    }
+
+    /// How often a kill began, changed or ended since the start.
+    #[must_use]
+    pub const fn kill_changes(&self) -> u64 {
+        self.kill_changes
     }
 
     /// From now on a Redis without our sentinel has lost its state.
@@ -330,47 +223,4 @@ pub(crate) fn check_target(scope: KillScope, target: &str) -> Result<(), Refusal
     matches
         .then_some(())
         .ok_or_else(|| invalid("target", "global takes none, every other scope needs one"))
-}
-
-/// A scope whose orders are canceled and, from level 3 on, whose positions are sold.
-#[derive(Debug, Clone)]
-pub(crate) struct Pursued {
-    pub scope: KillScope,
-    pub target: String,
-    /// In which mode; `None` is both.
-    pub only: Option<Mode>,
-    pub level: u8,
-    /// Record that asked for it.
-    pub seq: Seq,
-}
-
-/// The orders of a kill's scope.
-pub(crate) enum Scoped {
-    All,
-    Account(Option<AccountId>),
-    Strategy(String),
-    Instrument(Option<u32>),
-}
-
-impl Scoped {
-    pub(crate) fn holds(&self, order: &Order) -> bool {
-        let terms = &order.terms;
-        match self {
-            Self::All => true,
-            Self::Account(id) => *id == Some(terms.account),
-            Self::Strategy(name) => terms.strategy_id.as_deref() == Some(name),
-            Self::Instrument(id) => *id == Some(terms.instrument),
-        }
-    }
-
-    /// Whether what an account has of an instrument is in the scope; of a strategy's it cannot be told from others'.
-    pub(crate) fn covers(&self, account: AccountId, instrument: InstrumentId) -> bool {
-        match self {
-            Self::All => true,
-            Self::Account(id) => *id == Some(account),
-            // Its holdings are its own to begin with.
-            Self::Strategy(_) => true,
-            Self::Instrument(id) => *id == Some(instrument),
-        }
-    }
 }

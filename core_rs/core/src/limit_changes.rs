@@ -13,7 +13,8 @@ use crate::terms::{AccountId, Nanos, Seq};
 pub const LOOSEN_PERCENT: u32 = 10;
 /// How long a change waits for a second person.
 pub const REQUEST_KEEP_NS: Nanos = 24 * 3600 * 1_000_000_000;
-/// Most changes that may wait, and most overrides that may be granted and unused.
+/// Most changes of an account that its keys may let wait; operators have no such bound. Also the most overrides that may
+/// be granted and unused.
 pub const MAX_REQUESTS: usize = 1_000;
 /// Largest amount and share, scaled: far above any account, and far from where products leave their range.
 const MOST_SCALED: i128 = 10_i128.pow(26);
@@ -257,11 +258,21 @@ impl Engine {
         }
     }
 
-    pub(crate) fn request_change(&mut self, change: Change, by: &str, reason: &str, now: Nanos) -> Decided<Changed> {
-        if self.state.rules.requests.len() >= MAX_REQUESTS {
-            let detail = format!("{MAX_REQUESTS} changes wait for a second person.");
-            return Ok(Err(Refusal::new(refusal::CHANGE_REQUEST_QUOTA, detail)));
+    /// Whether a key of the account may ask for one more change; what others' keys asked for does not count.
+    ///
+    /// # Errors
+    /// `change_request_quota`.
+    pub fn check_request_quota(&self, account: AccountId) -> Result<(), Refusal> {
+        let ids = self.state.rules.requests.keys();
+        let own = ids.filter(|id| self.account_of_request(**id) == Ok(Some(account)));
+        if own.count() < MAX_REQUESTS {
+            return Ok(());
         }
+        let detail = format!("{MAX_REQUESTS} changes of the account wait for a second person.");
+        Err(Refusal::new(refusal::CHANGE_REQUEST_QUOTA, detail))
+    }
+
+    pub(crate) fn request_change(&mut self, change: Change, by: &str, reason: &str, now: Nanos) -> Decided<Changed> {
         let record = ChangeRequested {
             change,
             by: by.to_owned(),

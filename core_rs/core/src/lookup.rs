@@ -111,6 +111,7 @@ impl State {
             sent_at: order.submit.map(|submit| submit.at),
             acked_at: order.acked_at,
             updated_at: order.updated_at,
+            external: order.is_external(),
             ..blank
         }
     }
@@ -379,5 +380,6 @@ pub(crate) fn blank_view<'a>(terms: &'a Terms, symbol: &'a str) -> OrderView<'a>
         sent_at: None,
         acked_at: None,
         updated_at: 0,
+        external: false,
     }
 }

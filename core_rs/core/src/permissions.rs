@@ -15,7 +15,7 @@ impl Engine {
     /// had set; while the limit is still breached the next look sets it again.
     ///
     /// # Errors
-    /// `not_found` for an unknown account or symbol; refused for bad texts, or a target that does not match the scope.
+    /// `not_found` for an unknown account, symbol or strategy; refused for bad texts, or a target that does not match the scope.
     /// `None` when the scope has that state already.
     pub fn set_trading_state(&mut self, set: TradingStateSet, now: Nanos) -> Decided<Option<Seq>> {
         self.check_poison()?;
@@ -45,8 +45,11 @@ impl Engine {
                 let message = format!("{} is not a symbol", set.target);
                 Err(Refusal::field(refusal::NOT_FOUND, "target", message))
             }
-            KillScope::Strategy => check_text("target", &set.target),
-            KillScope::Global | KillScope::Symbol => Ok(()),
+            KillScope::Strategy if self.state.strategy(&set.target).is_none() => {
+                let message = format!("there is no strategy {:?}", set.target);
+                Err(Refusal::field(refusal::NOT_FOUND, "target", message))
+            }
+            KillScope::Global | KillScope::Symbol | KillScope::Strategy => Ok(()),
         }
     }
 

@@ -51,8 +51,8 @@ pub struct Depth {
 pub(crate) struct Known {
     pub mark: Option<Mark>,
     pub depth: Option<Depth>,
-    /// Twice the last mid price that was believed.
-    pub good_twice: Option<i128>,
+    /// The last of them that was believed: what positions are worth is told by it alone.
+    pub good: Option<Mark>,
 }
 
 /// By mode and instrument.
@@ -72,11 +72,13 @@ impl Prices {
         self.0[index(mode)].get(instrument as usize)
     }
 
-    /// The newest prices; `good_twice` is their mid when it is believed.
-    pub fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark, good_twice: Option<i128>) {
+    /// The newest prices, and whether they are believed.
+    pub fn set_mark(&mut self, mode: Mode, instrument: InstrumentId, mark: Mark, believed: bool) {
         let known = self.place(mode, instrument);
         known.mark = Some(mark);
-        known.good_twice = good_twice.or(known.good_twice);
+        if believed {
+            known.good = Some(mark);
+        }
     }
 
     pub fn set_depth(&mut self, mode: Mode, instrument: InstrumentId, depth: Depth) {

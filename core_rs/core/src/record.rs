@@ -9,8 +9,8 @@ use crate::number::{Amount, Money, Price, Qty, Rate};
 use crate::order::Order;
 use crate::risk::{Kinds, Totals, VenueFacts};
 use crate::terms::{
-    AccountId, BreachAction, ChangeOutcome, DriftClass, InstrumentId, KeyId, KillScope, Mode, Nanos, OrdType, OrderId,
-    Seq, SessionId, Side, StrategyStatus, TimeInForce, TradingState,
+    AccountId, BreachAction, ChangeOutcome, DriftClass, InstrumentId, KeyId, KillCause, KillScope, Mode, Nanos,
+    OrdType, OrderId, Seq, SessionId, Side, StrategyStatus, TimeInForce, TradingState,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -871,6 +871,9 @@ pub struct KillOn {
     pub by: String,
     /// Through what: `redis`, `api`, `cli`, `heartbeat`, `limit`, `gateway`.
     pub source: String,
+    /// What stands behind it; absent in records of before it was told, where the reason tells.
+    #[serde(default)]
+    pub cause: Option<KillCause>,
 }
 
 /// Trading may go on in a scope.
@@ -895,8 +898,11 @@ pub struct HeartbeatSet {
     pub target: String,
     /// Milliseconds without a beat after which the scope is killed; 0 ends the watch.
     pub timeout_ms: u32,
-    /// Key that asked for it.
+    /// Key that asked for it; an operator has none ([`crate::terms::GATEWAY_KEY`]) and only ends watches.
     pub key: KeyId,
+    /// The operator who ended the watch; empty for a key's.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// Whether a scope may trade, from now on.
@@ -968,6 +974,28 @@ pub struct DayStarted {
     pub currency: String,
     /// Highest equity seen so far of accounts whose drawdown is limited.
     pub peaks: Vec<(AccountId, Mode, Amount)>,
+}
+
+/// The first believed prices of a day for what had no fresh one when it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpeningMarks {
+    /// Marks: what was held when the day began counts from here.
+    pub marks: Vec<(Mode, InstrumentId, Price)>,
+}
+
+/// The highest equity of an account, from which its drawdown is measured: it rose, or a person corrected it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeakSet {
+    /// Whose.
+    pub account: AccountId,
+    /// Which book of the account.
+    pub mode: Mode,
+    /// Equity in the reporting currency.
+    pub peak: Amount,
+    /// Who; `ordergate` when it rose.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Orders of the accounts of one group must not trade with each other.
@@ -1107,6 +1135,8 @@ records! {
     80 ReplaceAsked(ReplaceAsked) => "REPLACE_ASKED",
     81 ReplaceDropped(OrderEvent) => "REPLACE_DROPPED",
     82 Done(OrderEvent) => "DONE",
+    95 OpeningMarks(OpeningMarks) => "OPENING_MARKS",
+    96 PeakSet(PeakSet) => "PEAK_SET",
 }
 
 impl Record {

@@ -104,6 +104,7 @@ codes! {
     409 ALREADY_FILLED = "already_filled": "The order is filled.",
     409 ALREADY_ENDED = "already_ended": "The order was rejected.",
     409 NOT_REPLACEABLE = "not_replaceable": "The order cannot be changed as it stands.",
+    409 FLATTENING = "flattening": "The gateway sells this for a kill or a breach that is in force.",
     409 STRATEGY_EXISTS = "strategy_exists": "There is a strategy with this name.",
     411 LENGTH_REQUIRED = "length_required": "The body came without a Content-Length.",
     413 BODY_TOO_LARGE = "body_too_large": "The body is larger than 64 KiB.",

@@ -67,6 +67,8 @@ pub struct OrderView<'a> {
     pub acked_at: Option<Nanos>,
     /// When it last changed.
     pub updated_at: Nanos,
+    /// Placed outside the gateway.
+    pub external: bool,
 }
 
 /// One balance of an account.
@@ -102,7 +104,7 @@ pub struct PositionView<'a> {
 }
 
 /// Room for an order without ids: the largest figures and the longest words.
-const ORDER_ROOM: usize = 800;
+const ORDER_ROOM: usize = 832;
 /// Room for one check, balance or position.
 const ENTRY_ROOM: usize = 256;
 
@@ -163,6 +165,11 @@ pub fn order_json(out: &mut String, order: &OrderView<'_>) {
     push_time_or_null(out, order.acked_at);
     out.push_str(",\"updatedAt\":");
     push_time_or_null(out, Some(order.updated_at));
+    push_word(
+        out,
+        ",\"origin\":\"",
+        if order.external { "EXTERNAL" } else { "GATEWAY" },
+    );
     out.push('}');
 }
 

@@ -6,7 +6,7 @@ use crate::engine::{Caller, Engine};
 use crate::facts::{GTD, REPLACED};
 use crate::lifecycle::Change;
 use crate::number::{Amount, Qty};
-use crate::order::{End, Order, Pending};
+use crate::order::{End, Order};
 use crate::record::{OrderEvent, Record, ReplaceAsked, ReplaceTerms, RequestKey, Terms};
 use crate::refusal::{self, Refusal};
 use crate::replacing::new_order;
@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// Reason of an order that took over from one of which more had traded than was known.
 pub const OVER_TARGET: &str = "OVER_TARGET";
+/// How long after a cancel an order that must not work, and still does, is canceled again.
+const AGAIN_NS: Nanos = 1_000_000_000;
 /// How long a new order waits for what will pass by itself.
 const PATIENCE_NS: Nanos = 2_000_000_000;
 /// Refusals that pass by themselves.
@@ -134,10 +136,8 @@ impl Engine {
         let (Some(new), traded) = (changes.replaced_by, order.cum_qty) else {
             return Ok(());
         };
-        if order.is_open() && order.pending() == Pending::None && !order.cancel_wanted {
-            // It was not gone after all, and another has its place.
-            self.request_cancel(id, REPLACED, now)?;
-        }
+        // Open, it was not gone after all, and another has its place.
+        self.end_unwanted(id, REPLACED, now)?;
         let allowed = Amount(i128::from(changes.target.0).saturating_sub(traded.0).max(0));
         self.hold_to_target(new, allowed, now)
     }
@@ -178,7 +178,39 @@ impl Engine {
         if last.awaits_renewal() {
             return self.drop_renewal(last_id, OVER_TARGET, "more had traded than was known", now);
         }
-        self.request_cancel(last_id, OVER_TARGET, now).map(drop)
+        self.end_unwanted(last_id, OVER_TARGET, now)
+    }
+
+    /// Cancels an order that must not work; again only after a while, when the venue could not.
+    fn end_unwanted(&mut self, id: OrderId, reason: &str, now: Nanos) -> Result<(), Broken> {
+        let works = |order: &Order| order.is_open() && !order.cancel_pending && !order.cancel_wanted;
+        let lately = self.unwanted.get(&id).is_some_and(|again_at| now < *again_at);
+        if lately || !self.state.order(id).is_some_and(works) {
+            return Ok(());
+        }
+        self.unwanted.insert(id, now.saturating_add(AGAIN_NS));
+        self.request_cancel(id, reason, now).map(drop)
+    }
+
+    /// Looks again at orders that must not work and whose cancel was asked for a while ago.
+    pub(crate) fn look_again(&mut self, now: Nanos) -> Result<(), Broken> {
+        let due = self.unwanted.iter().filter(|(_, again_at)| now >= **again_at);
+        let due: Vec<OrderId> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.unwanted.remove(&id);
+            if !self.state.order(id).is_some_and(Order::is_open) {
+                continue;
+            }
+            // Whichever of those before it has traded more than was known.
+            let mut next = Some(id);
+            while let Some(of) = next {
+                self.pursue_replaced(of, now)?;
+                next = self.state.order(of).and_then(|order| order.terms.replaces());
+            }
+            // Until it has ended: a cancel that is under way may still fail.
+            self.unwanted.entry(id).or_insert(now.saturating_add(AGAIN_NS));
+        }
+        Ok(())
     }
 
     /// After a start: what was under way goes on.

@@ -2,7 +2,7 @@
 
 use crate::account::index;
 use crate::engine::{Decided, Engine};
-use crate::facts::{KILLED, NOT_SENT};
+use crate::facts::NOT_SENT;
 use crate::record::{Clock, OrderEvent, Record, SessionOpened, SubmitStarted};
 use crate::refusal::{self, Refusal};
 use crate::state::{Broken, Lane};
@@ -98,9 +98,9 @@ impl Engine {
         self.attached[index(mode)]
     }
 
-    /// A good reading of the kill switch was taken just now.
-    pub fn kill_reading(&mut self, now: Nanos) {
-        self.kill_read_at = Some(self.kill_read_at.map_or(now, |last| last.max(now)));
+    /// A good reading of the kill switch was begun at this time: what it tells may be that old.
+    pub fn kill_reading(&mut self, began: Nanos) {
+        self.kill_read_at = Some(self.kill_read_at.map_or(began, |last| last.max(began)));
     }
 
     /// Whether the journal has room for new orders. Nothing else is refused for want of it.
@@ -188,6 +188,7 @@ impl Engine {
         }
         self.end_expired(now)?;
         self.place_renewals(now)?;
+        self.look_again(now)?;
         self.expire_requests(now)?;
         // A crash may have come between an order's return and its trades.
         let returned = self.state.late_orders().find(|id| self.state.order(*id).is_some());
@@ -195,11 +196,7 @@ impl Engine {
             self.book_late(order, now)?;
         }
         self.watch_heartbeats(now)?;
-        self.pursue_kills(now)?;
-        for _ in 0..TICK_BOUND {
-            let Some(order) = self.sweep.pop_first() else { break };
-            self.request_cancel(order, KILLED, now)?;
-        }
-        Ok(())
+        self.cancel_pursued(TICK_BOUND, now)?;
+        self.pursue_kills(now)
     }
 }

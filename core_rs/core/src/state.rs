@@ -19,7 +19,7 @@ use crate::retention::Retention;
 use crate::rules::Rules;
 use crate::standing::Standings;
 use crate::sums::Sums;
-use crate::terms::{AccountId, InstrumentId, KeyId, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
+use crate::terms::{AccountId, InstrumentId, KeyId, KillCause, KillScope, Mode, Nanos, OrderId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -73,6 +73,9 @@ pub struct Kill {
     pub seq: Seq,
     /// When.
     pub at: Nanos,
+    /// What stands behind it; the reason tells when that is absent.
+    #[serde(default)]
+    pub cause: Option<KillCause>,
 }
 
 /// How often things happened.
@@ -214,6 +217,8 @@ impl State {
             Record::RedisBound(_) => self.clocks.redis_bound = true,
             Record::TradingStateSet(body) => self.set_trading_state(body),
             Record::DayStarted(body) => self.start_day(body)?,
+            Record::OpeningMarks(body) => self.open_at(&body.marks),
+            Record::PeakSet(body) => self.set_peak(body),
             Record::LimitBreached(body) => return self.limit_breached(body),
             Record::LimitWarned(body) => return self.limit_warned(body),
             Record::StpGroupSet(body) => self.set_stp_group(body)?,

@@ -69,6 +69,7 @@ impl State {
                 .word(kill.seq)
                 .int(kill.at);
             mix = mix.text(&kill.reason).text(&kill.by).text(&kill.source);
+            mix = mix.word(kill.cause.map_or(0, u8::from).into());
         }
         for (scope, target, heartbeat) in self.heartbeats() {
             mix = mix.word(u64::from(scope as u8)).text(target).word(heartbeat.seq);

@@ -10,7 +10,7 @@ use crate::state::Broken;
 use crate::terms::{AccountId, KillScope, Nanos, Seq, StrategyStatus};
 use crate::venue_reports::clip;
 
-/// Most strategies of all accounts together.
+/// Most strategies of an account.
 pub const MAX_STRATEGIES: usize = 10_000;
 /// Through what a kill stops a strategy.
 const KILL: &str = "kill";
@@ -41,8 +41,9 @@ impl Engine {
                 let message = format!("{name} exists already");
                 return Err(Refusal::field(refusal::STRATEGY_EXISTS, "name", message));
             }
-            if self.state.rules.strategies.len() >= MAX_STRATEGIES {
-                return Err(invalid("name", format!("there are {MAX_STRATEGIES} strategies")));
+            let own = self.state.strategies().filter(|(_, other)| other.account == account);
+            if own.count() >= MAX_STRATEGIES {
+                return Err(invalid("name", format!("the account has {MAX_STRATEGIES} strategies")));
             }
             Ok(account)
         });

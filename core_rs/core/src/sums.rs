@@ -173,6 +173,19 @@ impl Sums {
         Some(())
     }
 
+    /// Open orders of an account in an instrument and mode.
+    pub fn open_orders(
+        &self,
+        account: AccountId,
+        mode: Mode,
+        instrument: InstrumentId,
+    ) -> impl Iterator<Item = OrderId> + '_ {
+        let table = self.table(Holder::Account(account));
+        let slot = table.and_then(|table| table[place(mode)].get(instrument as usize)?.as_ref());
+        let prices = slot.into_iter().flat_map(|slot| slot.reach.as_flattened());
+        prices.flat_map(|orders| orders.iter().map(|(_, order)| *order))
+    }
+
     /// The boldest price of an account's working orders of this side, of those that may rest or of those that only take,
     /// and the oldest order that has it.
     pub fn boldest(

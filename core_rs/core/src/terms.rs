@@ -106,6 +106,10 @@ vocabulary!(
     /// What a kill stops.
     KillScope { Global = 1 => "global", Account = 2 => "account", Strategy = 3 => "strategy", Symbol = 4 => "symbol" });
 vocabulary!(
+    /// What stands behind a kill: somebody or a limit asked for it; Redis was lost, so that what it asked for is not
+    /// known; its key cannot be read.
+    KillCause { Asked = 1 => "asked", Lost = 2 => "lost", Unreadable = 3 => "unreadable" });
+vocabulary!(
     /// Whether a strategy may place orders.
     StrategyStatus { Running = 1 => "RUNNING", Stopped = 2 => "STOPPED" });
 vocabulary!(

@@ -80,9 +80,10 @@ impl Engine {
         let cash = cash(traded)?
             .checked_sub(cash(&day.opening)?)?
             .checked_sub(day.quote_fees)?;
-        let mark = self.mark(mode, instrument);
+        let mark = self.good_mark(mode, instrument);
         let price = mark.map(middle).or(tally.last_price).unwrap_or_default();
-        let opening_price = day.opening_mark.or(tally.last_price).unwrap_or_default();
+        // Without a price of this morning nothing tells what was lost since: neither a loss nor its absence is invented.
+        let opening_price = if opening.is_zero() { Price(0) } else { day.opening_mark? };
         let worth = |quantity: Amount, price: Price| quantity.0.checked_mul(price.0.into()).map(Money);
         let value = worth(position, price)?
             .checked_sub(worth(opening, opening_price)?)?
@@ -95,10 +96,17 @@ impl Engine {
         Some(result)
     }
 
-    fn is_fresh(&self, mark: &Mark, instrument: InstrumentId, now: Nanos) -> bool {
+    /// Whether prices are young enough to judge by.
+    pub(crate) fn is_fresh(&self, mark: &Mark, instrument: InstrumentId, now: Nanos) -> bool {
         let millis = self.state.firm_limit(LimitKind::MaxPriceAge, instrument);
         let longest = millis.map_or(FRESH_NS.into(), |millis| millis.saturating_mul(1_000_000));
         i128::from(now.saturating_sub(mark.at)) <= longest
+    }
+
+    /// The middle of the newest believed prices, when they are fresh.
+    pub(crate) fn fresh_middle(&self, mode: Mode, instrument: InstrumentId, now: Nanos) -> Option<Price> {
+        let mark = self.good_mark(mode, instrument);
+        mark.filter(|mark| self.is_fresh(mark, instrument, now)).map(middle)
     }
 
     /// An amount of an asset in the reporting currency, by the quoted pair, rounded down. `None` without a pair or
@@ -111,7 +119,7 @@ impl Engine {
             });
         }
         let (instrument, divides) = self.pair_with_reporting(asset)?;
-        let mark = self.mark(mode, instrument)?;
+        let mark = self.good_mark(mode, instrument)?;
         let value = if divides {
             divided(money, middle(mark))?
         } else {
@@ -144,7 +152,7 @@ impl Engine {
         let price = |asset: &str| {
             let (instrument, divides) = self.pair_with_reporting(asset)?;
             let young = |mark: &&Mark| now.saturating_sub(mark.at) <= FEE_MARK_AGE_NS;
-            Some((middle(self.mark(mode, instrument).filter(young)?), divides))
+            Some((middle(self.good_mark(mode, instrument).filter(young)?), divides))
         };
         // Of what is owed as a negative figure, the floor is against the client.
         let mut owed = Money(fill.fee.0.checked_mul(-UNIT)?);
@@ -174,7 +182,7 @@ impl Engine {
         let pair = pairs.find(|pair| {
             (pair.base, pair.quote) == (listed.quote, reporting) || (pair.base, pair.quote) == (reporting, listed.quote)
         })?;
-        let mark = self.mark(mode, pair.instrument.instrument)?;
+        let mark = self.good_mark(mode, pair.instrument.instrument)?;
         if pair.quote == reporting {
             return Some(mark.ask);
         }

@@ -74,6 +74,9 @@ impl Engine {
                 self.order_report(mode, *id, what, report, now)?;
                 self.ask_wanted_cancel(*id, now)?;
                 self.pursue_replaced(*id, now)?;
+                if let Some(old) = self.state.order(*id).and_then(|order| order.terms.replaces()) {
+                    self.pursue_replaced(old, now)?;
+                }
                 self.start_waiting(mode, now)
             }
         }

@@ -4,15 +4,17 @@
 //! if that already breaches the limit it is a breach, otherwise the limit cannot be judged until a fresh mark comes,
 //! which is told once and refuses new orders there. A result is never rounded in the client's favour.
 
+use crate::account::Position;
 use crate::days::day_of;
 use crate::decimal::DecimalText;
 use crate::engine::Engine;
+use crate::exposure::Day;
 use crate::limits::{LimitKind, LimitScope, Owner};
-use crate::number::{Amount, Money, UNIT};
-use crate::record::{BalanceAdjusted, DayStarted, LimitBreached, LimitWarned, Record, TradingStateSet};
+use crate::number::Amount;
+use crate::record::{BalanceAdjusted, DayStarted, LimitBreached, LimitWarned, OpeningMarks, Record, TradingStateSet};
 use crate::state::Broken;
 use crate::terms::{AccountId, BreachAction, InstrumentId, KillScope, Mode, Nanos, TradingState};
-use crate::valuation::{Judged, REPORTING_CURRENCY, middle};
+use crate::valuation::REPORTING_CURRENCY;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often losses are judged.
@@ -33,7 +35,9 @@ pub(crate) type Watched = (LimitScope, LimitKind, Mode);
 pub(crate) struct Watch {
     looked_at: Option<Nanos>,
     /// Highest equity seen: recorded when a day starts and when a limit is warned of or breached.
-    peaks: BTreeMap<(AccountId, Mode), Amount>,
+    pub peaks: BTreeMap<(AccountId, Mode), Amount>,
+    /// When they were last journaled because they rose.
+    pub recorded: BTreeMap<(AccountId, Mode), Nanos>,
     warned: BTreeMap<Watched, Nanos>,
     unjudged: BTreeSet<Watched>,
     /// What a breach does.
@@ -47,6 +51,7 @@ impl Default for Watch {
         Self {
             looked_at: None,
             peaks: BTreeMap::new(),
+            recorded: BTreeMap::new(),
             warned: BTreeMap::new(),
             unjudged: BTreeSet::new(),
             action: BreachAction::ReduceOnly,
@@ -91,6 +96,7 @@ impl Engine {
             return Ok(());
         }
         self.watch.looked_at = Some(now);
+        self.open_late(now)?;
         let limits = self.state.limit_table().iter();
         let watched: Vec<(LimitScope, LimitKind, i128)> = limits
             .flat_map(|(scope, set)| {
@@ -111,7 +117,7 @@ impl Engine {
         let places = Mode::ALL
             .iter()
             .flat_map(|mode| instruments.clone().map(|instrument| (*mode, instrument)));
-        let marks = places.filter_map(|(mode, of)| Some((mode, of, middle(self.mark(mode, of)?))));
+        let marks = places.filter_map(|(mode, of)| Some((mode, of, self.fresh_middle(mode, of, now)?)));
         let body = DayStarted {
             day,
             marks: marks.collect(),
@@ -126,6 +132,25 @@ impl Engine {
         self.commit(Record::DayStarted(body), now).map(drop)
     }
 
+    /// Gives what was held when the day began, without a fresh price then, the first one that is believed.
+    fn open_late(&mut self, now: Nanos) -> Result<(), Broken> {
+        let modes = Mode::ALL.iter();
+        let awaited = modes.flat_map(|mode| {
+            let tallies = self.state.tallies(&Owner::Firm, *mode);
+            let without = |day: &Day| day.opening_mark.is_none() && day.opening != Position::default();
+            tallies
+                .filter(move |(_, tally)| without(&tally.day))
+                .map(|(instrument, _)| (*mode, instrument))
+        });
+        let marks: Vec<_> = awaited
+            .filter_map(|(mode, of)| Some((mode, of, self.fresh_middle(mode, of, now)?)))
+            .collect();
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.commit(Record::OpeningMarks(OpeningMarks { marks }), now).map(drop)
+    }
+
     /// Whether this limit can be judged now: while it cannot, new orders of its scope are refused.
     #[must_use]
     pub fn is_judged(&self, scope: &LimitScope, kind: LimitKind, mode: Mode) -> bool {
@@ -135,7 +160,7 @@ impl Engine {
     fn judge(&mut self, watched: Watched, limit: i128, now: Nanos) -> Result<(), Broken> {
         let (loss, fresh, peak) = self.figure_of(&watched, now);
         if let (true, Some(peak), Owner::Account(account)) = (fresh, peak, &watched.0.owner) {
-            self.raise_peak(*account, watched.2, peak);
+            self.raise_peak(*account, watched.2, peak, limit, now)?;
         }
         match (loss, fresh) {
             (Some(loss), _) if loss > limit => self.breach(&watched, loss, limit, peak, now)?,
@@ -262,55 +287,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// How far a worth, at fresh prices, is below the account's highest: for an order between two looks.
-    pub(crate) fn fallen(&self, account: AccountId, mode: Mode, worth: Amount) -> Option<i128> {
-        below(
-            self.peak_now(account, mode).map_or(worth, |peak| peak.max(worth)),
-            worth,
-        )
-    }
-
-    /// Highest equity of an account that is known: recorded, or seen since.
-    pub(crate) fn peak_now(&self, account: AccountId, mode: Mode) -> Option<Amount> {
-        let seen = self.watch.peaks.get(&(account, mode)).copied();
-        self.state.peak(account, mode).max(seen)
-    }
-
-    fn raise_peak(&mut self, account: AccountId, mode: Mode, peak: Amount) {
-        if self.peak_now(account, mode).is_none_or(|known| peak > known) {
-            self.watch.peaks.insert((account, mode), peak);
-        }
-    }
-
-    /// How far equity is below its peak, as a ratio scaled by 10⁻⁸ and rounded up, and the peak. A peak is only taken
-    /// from fresh prices.
-    fn drawdown(&self, account: AccountId, mode: Mode, now: Nanos) -> (Option<Judged>, Option<Amount>) {
-        let known = self.peak_now(account, mode);
-        let Some(equity) = self.equity(account, mode, now) else {
-            return (None, known);
-        };
-        let worth = equity.value.to_amount_floor();
-        let peak = match known {
-            Some(known) if !equity.fresh || worth <= known => known,
-            _ if equity.fresh => worth,
-            _ => return (None, known),
-        };
-        let judged = below(peak, worth).map(|ratio| Judged {
-            value: Money(ratio),
-            fresh: equity.fresh,
-        });
-        (judged, Some(peak))
-    }
-}
-
-/// (peak − worth) ÷ peak, scaled by 10⁻⁸ and rounded up; nothing is below a peak that is not positive.
-fn below(peak: Amount, worth: Amount) -> Option<i128> {
-    if peak.0 <= 0 {
-        return Some(0);
-    }
-    let fallen = peak.0.checked_sub(worth.0)?.checked_mul(UNIT)?;
-    Some(fallen.div_euclid(peak.0) + i128::from(fallen.rem_euclid(peak.0) != 0))
 }
 
 #[cfg(test)]

@@ -204,9 +204,9 @@ impl Engine {
         totals
     }
 
-    /// The mid price as last told, of any age: a position is worth something even while prices rest.
+    /// The last mid price that was believed, of any age: a position is worth something even while prices rest.
     fn worth(&self, mode: Mode, instrument: InstrumentId) -> Option<Price> {
-        self.mark(mode, instrument).map(Mark::mid)
+        self.good_mark(mode, instrument).map(Mark::mid)
     }
 
     /// How long the oldest order of the account in this instrument has been in doubt.
@@ -230,7 +230,7 @@ impl Engine {
         Market {
             mark: known.mark,
             age_ns: known.mark.map_or(0, |mark| now.saturating_sub(mark.at)),
-            last_good_twice: known.good_twice,
+            last_good_twice: known.good.map(|good| good.mid_twice()),
             depth: depth.map(|depth| {
                 if side == Side::Buy {
                     depth.ask_qty

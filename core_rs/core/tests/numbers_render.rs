@@ -42,6 +42,7 @@ fn fresh() -> OrderView<'static> {
         sent_at: None,
         acked_at: None,
         updated_at: NOW,
+        external: false,
     }
 }
 
@@ -59,7 +60,7 @@ fn a_fresh_order() {
         r#""mode":"PAPER","strategyId":null,"rejectedBy":null,"reason":null,"venueOrderId":null,"#,
         r#""replaces":null,"replacedBy":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":null,"sentAt":null,"ackedAt":null,"#,
-        r#""updatedAt":"2026-11-24T07:00:00.123456Z"}"#,
+        r#""updatedAt":"2026-11-24T07:00:00.123456Z","origin":"GATEWAY"}"#,
     );
     assert_eq!(rendered(&fresh()), expected);
 }
@@ -77,6 +78,7 @@ fn an_order_with_everything() {
         avg_fill_price: Some(Amount(4_000_066_666_667)),
         mode: Mode::Live,
         strategy_id: Some("mm-1"),
+        external: true,
         rejected_by: Some(RejectedBy::Venue),
         reason: Some("-2010 \"no\""),
         venue_order_id: Some("99"),
@@ -93,7 +95,7 @@ fn an_order_with_everything() {
         r#""replaces":null,"replacedBy":null,"#,
         r#""receivedAt":"2026-11-24T07:00:00.123456Z","durableAt":"2026-11-24T07:00:00.123457Z","#,
         r#""sentAt":"2026-11-24T07:00:00.123458Z","ackedAt":"2026-11-24T07:00:00.123459Z","#,
-        r#""updatedAt":"2026-11-24T07:00:00.123460Z"}"#,
+        r#""updatedAt":"2026-11-24T07:00:00.123460Z","origin":"EXTERNAL"}"#,
     );
     assert_eq!(rendered(&order), expected);
 }
@@ -144,8 +146,8 @@ fn the_longest_order_fits_the_room_it_reserves() {
     };
     out.reserve_exact(0);
     order_json(&mut out, &order);
-    assert!(out.len() <= 800, "{}", out.len());
-    assert_eq!(out.capacity(), 800, "one allocation");
+    assert!(out.len() <= 832, "{}", out.len());
+    assert_eq!(out.capacity(), 832, "one allocation");
 }
 
 #[test]
@@ -284,7 +286,7 @@ proptest! {
         let value: Value = serde_json::from_str(&rendered(&order)).unwrap();
         prop_assert_eq!(value["venueOrderId"].as_str(), Some(text.as_str()));
         prop_assert_eq!(value["reason"].as_str(), Some(reason.as_str()));
-        prop_assert_eq!(value.as_object().unwrap().len(), 26);
+        prop_assert_eq!(value.as_object().unwrap().len(), 27);
         let mut out = String::new();
         denied_json(&mut out, &text, 1, &[]);
         let value: Value = serde_json::from_str(&out).unwrap();

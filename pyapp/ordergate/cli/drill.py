@@ -52,6 +52,7 @@ def run(paths: Paths, level: int) -> Seen:
     _tell(link, b"SELECT", str(link.database + 1).encode())
     if _tell(link, b"GET", key) is not None:
         refuse(f"account {account} is killed already", 1)
+    value = json.dumps({"active": True, "reason": "drill", "activatedBy": "drill", "level": level}).encode()
     answers: list[tuple[float, int]] = []
     over = threading.Event()
     load = threading.Thread(target=_trade, args=(place, token, answers, over), daemon=True)
@@ -59,21 +60,39 @@ def run(paths: Paths, level: int) -> Seen:
     try:
         time.sleep(WARM_S)
         began = time.time()
-        value = {"active": True, "reason": "drill", "activatedBy": "drill", "level": level}
-        _tell(link, b"SET", key, json.dumps(value).encode())
+        _tell(link, b"SET", key, value)
         blocked = _blocked_at(answers, began)
         time.sleep(LOOK_S)
         over.set()
         load.join()
         placed = [seen for seen in answers if seen[1] == 201]
+        if not any(at < began for at, _ in placed):
+            seen = sorted({status for _, status in answers})
+            refuse(f"no order was placed before the kill, which proves nothing: the answers were {seen}", 1)
         orders = _ask(place, token, "GET", "/api/v1/orders?limit=500")[1]["orders"]
         sent = [_unix(one["ackedAt"]) for one in orders if one["ackedAt"] and one["side"] == "BUY"]
         last = max(sent, default=began)
         flat = _flat_at(place, token) - began if level == 3 else None
     finally:
         over.set()
-        _tell(link, b"DEL", key)
+        if not _clear(link, key, value):
+            refuse(f"account {account} was killed by somebody else meanwhile: it stays so", 1)
     return Seen(len(placed), blocked - began, max(0.0, last - began), flat)
+
+
+def _clear(link: Link, key: bytes, value: bytes) -> bool:
+    """Removes the key while it is the drill's own; false when somebody else's stands there."""
+    _tell(link, b"WATCH", key)
+    found = _tell(link, b"GET", key)
+    if found is None:
+        _tell(link, b"UNWATCH")
+        return True
+    if found != value:
+        _tell(link, b"UNWATCH")
+        return False
+    _tell(link, b"MULTI")
+    _tell(link, b"DEL", key)
+    return _tell(link, b"EXEC") is not None
 
 
 def _trade(place: str, token: str, answers: list[tuple[float, int]], over: threading.Event) -> None:

@@ -10,17 +10,25 @@ from ordergate.supervisor import administration
 FLUSH_TIMEOUT_S: Final = 10.0
 
 
+class Unopened(Exception):
+    """Why the journal cannot be used, and the code that the command ends with."""
+
+
 def ask(paths: Paths, verb: str, arguments: dict[str, Any]) -> Any:
     """The answer, durable. Ends the command with a message when it is refused."""
     try:
         return administration.ask(paths.admin_socket, verb, arguments)
     except administration.NotRunning:
-        return _without_gateway(paths, verb, arguments)
+        try:
+            return without_gateway(paths, verb, arguments)
+        except Unopened as why:
+            refuse(*why.args)
     except administration.AdministrationError as error:
         refuse(f"{error} ({error.code})", 1)
 
 
-def _without_gateway(paths: Paths, verb: str, arguments: dict[str, Any]) -> Any:
+def without_gateway(paths: Paths, verb: str, arguments: dict[str, Any]) -> Any:
+    """The answer, durable, by the journal itself. Raises Unopened when that cannot be used now."""
     if not any(paths.journal.glob("*.seg")):
         refuse(f"ordergate has not run on {paths.data} yet: start it with `ordergate up --data-dir {paths.data}`")
     from ordergate import _core
@@ -36,22 +44,22 @@ def _without_gateway(paths: Paths, verb: str, arguments: dict[str, Any]) -> Any:
         )
         gateway.set_loosen_percent(settings.risk.loosen_percent)
     except SettingsError as error:
-        refuse(str(error))
+        raise Unopened(str(error), 2) from error
     except _core.JournalLocked:
-        refuse("the gateway is starting or stopping: try again in a moment", 1)
+        raise Unopened("the gateway is starting or stopping: try again in a moment", 1) from None
     except _core.JournalRefused as error:
-        refuse(str(error), 78)
+        raise Unopened(str(error), 78) from error
     try:
         answer = _executed(gateway_side, gateway, verb, arguments)
         until = time.monotonic() + FLUSH_TIMEOUT_S
         while gateway.durable_seq() < gateway.last_seq:
             gateway.drain()
             if time.monotonic() > until:
-                refuse("the journal was not flushed in time: nothing is certain, look again with `list`", 1)
+                raise Unopened("the journal was not flushed in time: nothing is certain, look again with `list`", 1)
             time.sleep(0.002)
         return answer
     except _core.JournalFailed as error:
-        refuse(f"the journal cannot be written: {error}", 70)
+        raise Unopened(f"the journal cannot be written: {error}", 70) from error
     finally:
         gateway.close()
 

@@ -7,7 +7,7 @@ import click
 
 from ordergate.cli import drill as drills
 from ordergate.cli import past_gateway
-from ordergate.cli.gateway_door import ask
+from ordergate.cli.gateway_door import Unopened, ask, without_gateway
 from ordergate.cli.terms import data_dir_option, print_table, refuse
 from ordergate.config import Paths
 from ordergate.supervisor import administration
@@ -62,13 +62,23 @@ def on(reason: str, scope: str, target: str, level: int, by: str, paths: Paths) 
     try:
         administration.ask(paths.admin_socket, "kill.on", arguments, KILL_TIMEOUT_S)
     except administration.NotRunning:
-        ask(paths, "kill.on", arguments)
+        # While it starts or stops it holds the journal and does not listen; and what the journal refuses to open for,
+        # is no reason to let venues send.
+        try:
+            without_gateway(paths, "kill.on", arguments)
+        except Unopened as why:
+            click.echo(why.args[0], err=True)
+            _stop_past(paths, scope, target, level, reason, by)
     except administration.AdministrationError as error:
         if error.code != "unavailable":
             refuse(f"{error} ({error.code})", 1)
-        for line in past_gateway.stop(paths, scope, target, level, reason, by):
-            click.echo(line, err=True)
+        _stop_past(paths, scope, target, level, reason, by)
     click.echo(f"killed: {reason}")
+
+
+def _stop_past(paths: Paths, scope: str, target: str, level: int, reason: str, by: str) -> None:
+    for line in past_gateway.stop(paths, scope, target, level, reason, by):
+        click.echo(line, err=True)
 
 
 @kill.command()

@@ -26,12 +26,14 @@ redis-cli, bound to the server of the ordergate in {data}
   --raw       replies as they are (the default when the output is not a terminal)
   --no-raw    replies with their types
 Without a command, commands are read from standard input, one a line.
-Keys kill_switch:account:, :strategy: and :symbol: are looked for where they belong, in the next database.
+Keys kill_switch:account:, :strategy: and :symbol: are looked for where they belong, in the next database, unless -n or
+SELECT names one; a command that mixes them with others is refused.
 For another server, call the redis-cli of your system by its full path.
 """
 ENDLESS: Final = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"})
 BLOCKING: Final = frozenset({b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"XREAD", b"WAIT"})
 SCOPED: Final = (b"kill_switch:account:", b"kill_switch:strategy:", b"kill_switch:symbol:")
+ALL_KEYS: Final = frozenset({b"DEL", b"UNLINK", b"EXISTS", b"MGET", b"TOUCH", b"WATCH", b"RENAME", b"RENAMENX"})
 ESCAPES: Final = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
@@ -49,6 +51,47 @@ class Usage(Exception):
     """The options are not understood; or they name another server."""
 
 
+class Place:
+    """The connection, and the database that it is in.
+
+    Scoped kill keys are in the next database: an emergency stop must not depend on knowing that. Whoever chooses a
+    database (`-n`, SELECT) gets that one.
+    """
+
+    def __init__(self, link: Link, database: int, *, chosen: bool) -> None:
+        self.link = link
+        self._home = self._now = database
+        self._chosen = chosen
+
+    def go_to(self, words: list[bytes]) -> None:
+        """Goes to the database of a command's keys. Raises Usage for one that names keys of both."""
+        if self._chosen:
+            return
+        if words[0].upper() == b"SELECT":
+            self._chosen = True
+            return
+        keys = keys_of(words)
+        scoped = sum(key.startswith(SCOPED) for key in keys)
+        if 0 < scoped < len(keys):
+            raise Usage("keys of accounts, strategies and symbols are in another database: name them by themselves")
+        wanted = self._home + (scoped > 0)
+        if wanted != self._now:
+            reply = self.link.ask([b"SELECT", str(wanted).encode()])
+            if isinstance(reply, Failure):
+                raise Unreachable(f"SELECT {wanted} was refused: {as_shown(reply)}")
+            self._now = wanted
+
+
+def keys_of(words: list[bytes]) -> list[bytes]:
+    """The keys that a command names: of the commands that somebody may use on kill keys."""
+    name = words[0].upper()
+    if name in ALL_KEYS:
+        return words[1:]
+    if name in (b"MSET", b"MSETNX"):
+        return words[1::2]
+    return words[2:3] if name in (b"OBJECT", b"MEMORY", b"DEBUG") else words[1:2]
+
+
 def main(arguments: list[str]) -> int:
     """The data directory, then redis-cli's own arguments; the exit code."""
     paths = Paths(arguments[0])
@@ -62,10 +105,8 @@ def main(arguments: list[str]) -> int:
     try:
         options, words = read_options(arguments[1:], known.redis)
         link = Link(known.redis.own_url, options.database)
-        if options.database is None and any(word.startswith(SCOPED) for word in words[1:2]):
-            # Scoped kill keys are in the next database: an emergency stop must not depend on knowing that.
-            link.ask([b"SELECT", str(link.database + 1).encode()])
-        return _run(link, options, words)
+        place = Place(link, link.database, chosen=options.database is not None)
+        return _run(place, options, words)
     except Usage as error:
         print(f"redis-cli: {error}", file=sys.stderr)
         return 1
@@ -130,27 +171,29 @@ def _same_server(server: Address, *, host: str = "", port: str = "", url: str = 
         )
 
 
-def _run(link: Link, options: Options, words: list[bytes]) -> int:
+def _run(place: Place, options: Options, words: list[bytes]) -> int:
     if options.scan:
-        for key in _scan(link, options.pattern.encode()):
+        pattern = options.pattern.encode()
+        place.go_to([b"KEYS", pattern])
+        for key in _scan(place.link, pattern):
             _print(key, options.raw)
         return 0
     if options.last_from_input:
         words = [*words, sys.stdin.buffer.read()]
     if words:
-        return _one(link, words, options.raw)
+        return _one(place, words, options.raw)
     if sys.stdin.isatty():
-        return _talk(link, options.raw)
-    codes = [_one(link, split, options.raw) for line in sys.stdin if (split := _split(line))]
+        return _talk(place, options.raw)
+    codes = [_one_of_many(place, split, options.raw) for line in sys.stdin if (split := _split(line))]
     return max(codes, default=0)
 
 
-def _talk(link: Link, raw: bool) -> int:
+def _talk(place: Place, raw: bool) -> int:
     import readline  # noqa: F401 - gives input() its history
 
     while True:
         try:
-            words = _split(input(f"{link.place}> "))
+            words = _split(input(f"{place.link.place}> "))
         except EOFError:
             return 0
         except ValueError:
@@ -159,15 +202,25 @@ def _talk(link: Link, raw: bool) -> int:
         if words and words[0].lower() in (b"quit", b"exit"):
             return 0
         if words:
-            _one(link, words, raw)
+            _one_of_many(place, words, raw)
+
+
+def _one_of_many(place: Place, words: list[bytes], raw: bool) -> int:
+    """One that is refused leaves the others to be carried out."""
+    try:
+        return _one(place, words, raw)
+    except Usage as error:
+        print(f"redis-cli: {error}", file=sys.stderr)
+        return 1
 
 
 def _split(line: str) -> list[bytes]:
     return [os.fsencode(word) for word in shlex.split(line)]
 
 
-def _one(link: Link, words: list[bytes], raw: bool) -> int:
-    name = words[0].upper()
+def _one(place: Place, words: list[bytes], raw: bool) -> int:
+    name, link = words[0].upper(), place.link
+    place.go_to(words)
     if name in ENDLESS or name in BLOCKING:
         link.wait_for_ever()
     reply = link.ask(words)

@@ -36,7 +36,8 @@ def risk() -> None:
 
 
 for command in (
-    risk_views.history, risk_views.state, risk_views.set_state, risk_views.kinds, risk_views.self_trade_group,
+    risk_views.history, risk_views.state, risk_views.set_state, risk_views.set_peak,
+    risk_views.kinds, risk_views.self_trade_group,
 ):  # fmt: skip
     risk.add_command(command)
 

@@ -140,6 +140,27 @@ def set_state(scope: str, words: tuple[str, ...], mode: str | None, reason: str,
     click.echo(f"{' '.join((scope, *words[:-1]))}: {words[-1]}" if done["seq"] else "it was so already")
 
 
+@click.command(name="set-peak")
+@click.argument("account")
+@click.argument("peak", required=False)
+@click.option("--mode", type=click.Choice(["PAPER", "LIVE"]), required=True, help="Which book of the account.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the journal.")
+@by_option
+@data_dir_option
+def set_peak(account: str, peak: str | None, mode: str, reason: str, by: str, paths: Paths) -> None:
+    """Correct the highest worth of an account, from which its drawdown (MAX_DRAWDOWN) is measured.
+
+    PEAK is an amount of the reporting currency; without it the account's worth of now is taken, which needs fresh
+    prices of everything it has.
+
+    \b
+      ordergate risk set-peak desk-a 14250.50 --mode PAPER --reason "a tick out of line"
+    """
+    arguments: dict[str, Any] = {"account": account, "mode": mode, "reason": reason, "by": by}
+    ask(paths, "risk.peak.set", arguments | ({} if peak is None else {"peak": peak}))
+    click.echo(f"account {account}: its peak is {peak or 'what it is worth now'}")
+
+
 @click.command(name="self-trade-group")
 @click.argument("account")
 @click.argument("group", default="")

@@ -125,12 +125,14 @@ class Risk(msgspec.Struct, frozen=True):
 
     For the limits that are judged between trades (daily loss, drawdown): from how many percent on people are warned
     (100: only when it is reached), and what a breach does to its scope: it may only reduce, is halted, or is halted
-    with its working orders canceled.
+    with its working orders canceled. Whether an order in doubt leaves only reducing orders of its account in its symbol
+    (LIVE).
     """
 
     loosen_percent: Annotated[int, Meta(ge=0, le=1_000)] = 10
     warn_percent: Annotated[int, Meta(ge=1, le=100)] = 80
     breach_action: Literal["REDUCE_ONLY", "HALT", "FLATTEN"] = "REDUCE_ONLY"
+    doubt_reduce_only: bool = True
 
 
 class Log(msgspec.Struct, frozen=True):

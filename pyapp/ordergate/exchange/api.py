@@ -1,8 +1,9 @@
 """What every request goes through, whichever way it came: faults, limits, key, signature, time, handler, answer."""
 
 import asyncio
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -10,11 +11,11 @@ import orjson
 from ordergate.exchange import errors, limits, trading
 from ordergate.exchange.errors import ApiError, bad
 from ordergate.exchange.methods import METHODS, Method
-from ordergate.exchange.params import CLIENT_ID
 from ordergate.exchange.request import Answer, Request
-from ordergate.exchange.server import Key, Server
+from ordergate.exchange.server import Server
 from ordergate.exchange.signatures import valid
 
+KEY: Final = re.compile(r"^[a-zA-Z0-9_-]{1,128}$", re.ASCII)
 SIGNED: Final = frozenset({"TRADE", "USER_DATA"})
 
 
@@ -23,7 +24,7 @@ class _Course:
     """What one request has met so far."""
 
     method: Method
-    key: Key | None = None
+    number: int
     error: ApiError | None = None
     retry_after: int | None = None
     signature: str = "none"
@@ -31,15 +32,13 @@ class _Course:
     raw: bytes | None = None
     status: int = 200
     content_type: str = "application/json;charset=UTF-8"
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 async def call(server: Server, request: Request) -> Answer:
     """Takes one request through authentication, limits, faults and its handler to its answer."""
     method = METHODS[request.method]
     server.asked += 1
-    number, arrived = server.asked, server.clock.now()
-    course = _Course(method)
+    arrived, course = server.clock.now(), _Course(method, server.asked)
     value: Any = None
     known = server.keys.get(request.api_key or "")
     request.account = known.account if known else None
@@ -55,7 +54,7 @@ async def call(server: Server, request: Request) -> Answer:
         await _faults(server, request, course, "post_commit")
     await _faults(server, request, course, "post_answer")
     answer = _answered(server, request, course, value)
-    _note(server, request, course, answer, number, arrived)
+    _note(server, request, course, answer, arrived)
     return answer
 
 
@@ -81,21 +80,18 @@ def _admitted(server: Server, request: Request, course: _Course) -> ApiError | N
             return bad(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
     if method.security in SIGNED and (error := _in_time(server, request)):
         return error
-    if method.places:
-        return limits.admit_order(server.counters, request.account or "", now)
     return None
 
 
 def _authenticated(server: Server, request: Request, course: _Course) -> ApiError | None:
     text = request.api_key or ""
-    if not text or not CLIENT_ID.match(text[:36]):
+    if not KEY.match(text):
         return errors.BAD_KEY_FORMAT
     key = server.keys.get(text)
     if key is None or key.revoked or course.method.security not in key.permissions:
         return errors.BAD_KEY
     if key.ips and request.address not in key.ips:
         return errors.BAD_KEY
-    course.key = key
     if request.logged_on or course.method.security not in SIGNED:
         return None
     if not request.signature:
@@ -129,6 +125,10 @@ def _in_time(server: Server, request: Request) -> ApiError | None:
 
 
 async def _handled(server: Server, request: Request, course: _Course) -> Any:
+    if course.method.places:
+        course.error = limits.admit_order(server.counters, request.account or "", server.clock.now())
+        if course.error is not None:
+            return None
     status, value = await course.method.handler(server, request)
     if isinstance(value, ApiError):
         course.error = value
@@ -154,16 +154,16 @@ async def _happen(server: Server, request: Request, course: _Course, action: dic
             _refuse(course, action)
         case "html":
             course.raw = str(action.get("text", "<html><body>Error</body></html>")).encode()
-            course.status, course.content_type = int(action.get("status", 503)), "text/html"
+            course.status, course.content_type, course.error = int(action.get("status", 503)), "text/html", None
         case "empty":
-            course.raw, course.status = b"", int(action.get("status", 502))
+            course.raw, course.status, course.error = b"", int(action.get("status", 502)), None
         case "content_type":
             course.content_type = str(action.get("type", "text/plain"))
         case "close" | "reset" | "hang" | "half" | "truncate" as delivery:
             course.delivery = delivery
         case "late":
             _refuse(course, {"status": 504, "code": -1007, **action})
-            server.spawn(_later(server, request, course.method, int(action.get("ms", 1000))))
+            server.spawn(_later(server, request, course.method, course.number, int(action.get("ms", 1000))))
         case "lag":
             request.as_of = server.clock.now() - int(action.get("ms", 1000))
         case "fill":
@@ -197,14 +197,14 @@ def _refuse(course: _Course, action: Mapping[str, Any]) -> None:
         course.retry_after = int(action["retryAfter"])
 
 
-async def _later(server: Server, request: Request, method: Method, ms: int) -> None:
+async def _later(server: Server, request: Request, method: Method, number: int, ms: int) -> None:
     """Commits after the answer has been given: the order was on its way all the time."""
     await asyncio.sleep(ms / 1000)
     await method.handler(server, request)
     now = server.clock.now()
     server.ledger.note(
         {
-            "n": server.asked,
+            "n": number,
             "t": now,
             "method": method.name,
             "late": True,
@@ -242,7 +242,7 @@ def _answered(server: Server, request: Request, course: _Course, value: Any) -> 
 TIMES: Final = frozenset(
     {
         "time", "updateTime", "transactTime", "workingTime", "serverTime", "transactionTime", "openTime", "closeTime",
-        "E", "T", "O", "W",
+        "E", "T", "O", "W", "C",
     }
 )  # fmt: skip
 
@@ -259,10 +259,10 @@ def in_microseconds(body: Any) -> Any:
     }
 
 
-def _note(server: Server, request: Request, course: _Course, answer: Answer, number: int, arrived: int) -> None:
+def _note(server: Server, request: Request, course: _Course, answer: Answer, arrived: int) -> None:
     server.ledger.note(
         {
-            "n": number,
+            "n": course.number,
             "t": arrived,
             "method": request.method,
             "transport": request.transport,

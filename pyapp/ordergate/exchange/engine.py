@@ -33,8 +33,6 @@ from ordergate.exchange.state import HOUSE, OPEN, Exchange, Order, Symbol
 
 Answer = dict[str, Any] | ApiError
 
-__all__ = ["amend", "cancel", "cancel_all", "cancel_replace", "finish", "place", "test_place"]
-
 
 def finish(ex: Exchange, now: int) -> None:
     """Ends a command: stops that its trades set off, then what it did to books and balances is told."""

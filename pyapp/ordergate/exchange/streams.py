@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ordergate.exchange import market_data, market_streams, sockets
 from ordergate.exchange.amounts import shown
+from ordergate.exchange.api import in_microseconds
 from ordergate.exchange.filters import average_price
 from ordergate.exchange.market_streams import AT_ONCE, DepthChanges, Stream
 from ordergate.exchange.publish import Subscriber
@@ -37,6 +38,7 @@ class Listener:
 
     socket: Socket
     combined: bool
+    microseconds: bool = False
     names: dict[str, None] = field(default_factory=dict)
 
 
@@ -64,10 +66,11 @@ async def serve(streams: Streams, request: web.Request) -> web.StreamResponse:
     combined = request.path.startswith("/stream")
     listed = request.query.get("streams", "") if combined else request.match_info.get("stream", "")
     names = [name for name in listed.split("/") if name]
+    micro = request.query.get("timeUnit", "").upper() == "MICROSECOND"
     listeners: dict[int, Listener] = {}
 
     def opened(socket: Socket) -> None:
-        listeners[socket.number] = Listener(socket, combined)
+        listeners[socket.number] = Listener(socket, combined, micro)
         for name in names:
             _listen(streams, listeners[socket.number], name)
 
@@ -200,7 +203,7 @@ async def _run(streams: Streams, stream: Stream, queue: Subscriber) -> None:
             return _end(streams, stream)
         news = [event for event in events if event is not None]
         for body in _bodies(streams, stream, news, changes, told):
-            _tell(streams.feeds[stream.name], compact(body))
+            _tell(streams.feeds[stream.name], body)
         told = streams.server.clock.now()
 
 
@@ -256,10 +259,23 @@ def _klines(symbol: Symbol, stream: Stream, news: list[Event], told: int, now: i
     return found
 
 
-def _tell(feed: Feed, text: str) -> None:
-    wrapped = f'{{"stream":"{feed.stream.name}","data":{text}}}'
+def _tell(feed: Feed, body: Any) -> None:
+    """Says it to all who listen, each in the shape and unit of time that it has asked for."""
+    texts: dict[tuple[bool, bool], str] = {}
     for listener in feed.listeners.values():
-        say(listener.socket, wrapped if listener.combined else text)
+        shape = listener.combined, listener.microseconds
+        if shape not in texts:
+            told = _in_microseconds(body) if listener.microseconds else body
+            texts[shape] = compact({"stream": feed.stream.name, "data": told} if listener.combined else told)
+        say(listener.socket, texts[shape])
+
+
+def _in_microseconds(body: Any) -> Any:
+    """With its times as `in_microseconds` knows them, and the start of a kline, which is named as a trade id is."""
+    told = in_microseconds(body)
+    if isinstance(told, dict) and "k" in told:
+        told["k"]["t"] *= 1000
+    return told
 
 
 def _end(streams: Streams, stream: Stream) -> None:

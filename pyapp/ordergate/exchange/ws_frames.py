@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from ordergate.exchange.errors import ApiError, bad
 
 NO_JSON: Final = bad(-1135, "Invalid JSON request.")
@@ -74,7 +76,7 @@ def event(subscription: int, body: Any) -> str:
 
 def compact(value: Any) -> str:
     """JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(value).decode()
 
 
 def written(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ordergate import _core
-from ordergate.gateway import rule_administration
+from ordergate.gateway import doubt_administration, rule_administration
 from ordergate.gateway.kill_scopes import SCOPES, key_of, scope_of
 from ordergate.gateway.kill_switch import LEVELS
 from ordergate.gateway.verbs import Arguments, Json, Nothing, Refused
@@ -102,6 +102,14 @@ class KillChange(Arguments):
         if self.level not in LEVELS:
             raise Refused("invalid_field", "level must be 1, 2 or 3")
         return self.scope, self.target
+
+
+class HeartbeatEnd(Arguments):
+    """A watch that nobody beats any more, and the operator who ends it."""
+
+    scope: str
+    target: str
+    by: str
 
 
 class KillAdopt(Arguments):
@@ -285,6 +293,19 @@ def _kill_adopt(gateway: _core.Gateway, args: KillAdopt) -> Json:
     raise Refused("gateway_not_running", "only a running gateway can adopt a redis: start it, then ask again")
 
 
+def _heartbeats_list(gateway: _core.Gateway, args: Nothing) -> Any:
+    return msgspec.json.decode(gateway.heartbeats())
+
+
+def _heartbeats_end(gateway: _core.Gateway, args: HeartbeatEnd) -> Json:
+    seq = gateway.end_heartbeat(args.scope, args.target, args.by)
+    if isinstance(seq, _core.Refusal):
+        raise Refused(seq.code, seq.detail)
+    if not seq:
+        raise Refused("not_found", f"{args.scope} {args.target} is not watched")
+    return {"seq": seq}
+
+
 def _status(gateway: _core.Gateway, args: Nothing) -> Json:
     return dict(gateway.status())
 
@@ -293,6 +314,8 @@ Action = Callable[[_core.Gateway, Any], Any]
 VERBS: Final[dict[str, tuple[type[Arguments], Action]]] = {
     "accounts.create": (AccountsCreate, _accounts_create),
     "accounts.list": (Nothing, _accounts_list),
+    "heartbeats.end": (HeartbeatEnd, _heartbeats_end),
+    "heartbeats.list": (Nothing, _heartbeats_list),
     "instruments.load": (InstrumentsLoad, _instruments_load),
     "keys.create": (KeysCreate, _keys_create),
     "keys.list": (Nothing, _keys_list),
@@ -302,6 +325,7 @@ VERBS: Final[dict[str, tuple[type[Arguments], Action]]] = {
     "kill.off": (KillChange, _kill_off),
     "kill.on": (KillChange, _kill_on),
     "kill.status": (Nothing, _kill_status),
+    **doubt_administration.VERBS,
     **rule_administration.VERBS,
     "risk.state": (Nothing, _risk_state),
     "risk.state.set": (TradingStateChange, _trading_state_set),

@@ -15,8 +15,8 @@ from ordergate import _core
 from ordergate.gateway.kill_scopes import GLOBAL, SCOPES, Scope
 
 _log = logging.getLogger("ordergate.kill")
-Kill = Callable[[str, str, str, Scope, int], int]
-"""Reason, who, source, scope, level; the sequence."""
+Kill = Callable[[str, str, str, Scope, int, str], int]
+"""Reason, who, source, scope, level, cause; the sequence."""
 
 
 class _Line(msgspec.Struct):
@@ -60,12 +60,12 @@ class KillFile:
         self._taken = content
 
 
-def _read(line: bytes) -> tuple[str, str, str, Scope, int]:
+def _read(line: bytes) -> tuple[str, str, str, Scope, int, str]:
     """What a line asks for; one that is not understood stops everything."""
     try:
         asked = _decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "unreadable", "cli", "cli", GLOBAL, 1
+        return "unreadable", "cli", "cli", GLOBAL, 1, "unreadable"
     scoped = asked.scope in SCOPES and asked.target != ""
     scope = (asked.scope, asked.target) if scoped else GLOBAL
-    return asked.reason, asked.by, "cli", scope, min(max(asked.level, 1), 3)
+    return asked.reason, asked.by, "cli", scope, min(max(asked.level, 1), 3), "asked"

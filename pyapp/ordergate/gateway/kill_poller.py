@@ -9,8 +9,18 @@ from typing import Final
 
 from ordergate import _core
 from ordergate.gateway.kill_file import KillFile
-from ordergate.gateway.kill_scopes import GLOBAL, Scope, ScopedKeys, key_of
-from ordergate.gateway.kill_switch import Action, Key, Observation, Outage, SwitchState, decide, read_key, write_key
+from ordergate.gateway.kill_scopes import GLOBAL, Scope, ScopedKeys, key_of, kills_of
+from ordergate.gateway.kill_switch import (
+    OURS,
+    Action,
+    Key,
+    Observation,
+    Outage,
+    SwitchState,
+    decide,
+    read_key,
+    write_key,
+)
 from ordergate.gateway.redis_link import TIMEOUT_SECONDS, LinkError, RedisLink, TooManyKeys, connect
 
 POLL_SECONDS: Final = 0.1
@@ -27,6 +37,8 @@ _OWN_KILLS: Final = frozenset(
 _FOREIGN: Final = frozenset({Action.KILL_FOREIGN, Action.EXIT_FOREIGN})
 # What these found out has to be judged again before anything else happens.
 _AGAIN: Final = frozenset({Action.BIND, Action.KILL_RESTARTED})
+MayClear = Callable[[], _core.Refusal | None]
+_AGAIN_KILLED: Final = "it was killed again in this moment: look again"
 _log = logging.getLogger("ordergate.kill")
 
 
@@ -46,13 +58,15 @@ class KillPoller:
         self._run_id: str | None = None
         self._active_seen = False
         self._own_kill_at = float("-inf")
-        self._scoped = ScopedKeys(gateway, self._loop.time)
+        self._scoped = ScopedKeys(gateway)
         self._values: dict[Scope, bytes | None] | None = None
-        """Of the scoped keys, when this poll has read them."""
+        """Of the scoped keys, once this poll has read them."""
         self._scoped_marked = False
         """Our sentinel stood beside the scoped keys at this poll."""
         self._scan_at = float("-inf")
         self._outage = Outage(last_end=self._loop.time())
+        self._wake = asyncio.Event()
+        self._changes_seen = 0
         self._waiting: list[asyncio.Future[None]] = []
         self.problem = ""
         """Why Redis cannot be read or written; empty when it can."""
@@ -66,9 +80,20 @@ class KillPoller:
                 began = self._loop.time()
                 action = await self.poll()
                 if action not in _AGAIN:
-                    await asyncio.sleep(max(0.0, POLL_SECONDS - (self._loop.time() - began)))
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(max(0.0, POLL_SECONDS - (self._loop.time() - began))):
+                            await self._wake.wait()
+                self._wake.clear()
         finally:
             await self._drop()
+
+    def notice(self) -> None:
+        """The engine may have killed something by itself (a missed heartbeat): then Redis hears of it at once."""
+        changes = self._gateway.kill_changes()
+        if changes != self._changes_seen:
+            self._changes_seen = changes
+            self._scan_at = float("-inf")
+            self._wake.set()
 
     async def poll(self) -> Action:
         """One observation and what follows from it."""
@@ -86,7 +111,8 @@ class KillPoller:
             if action in _GOOD and not await self._carry_out_scoped():
                 return self._count_as_unreadable(began)
             if action in _GOOD and self._loop.time() - began <= READING_SECONDS_MAX:
-                self._gateway.kill_reading()
+                # What was read may be as old as the poll.
+                self._gateway.kill_reading((self._loop.time() - began) * 1e3)
                 waiting, self._waiting = self._waiting, []
                 for future in waiting:
                     if not future.done():
@@ -114,22 +140,60 @@ class KillPoller:
         return seq
 
     async def clear(self, by: str, source: str, scope: Scope = GLOBAL) -> str:
-        """KILL_OFF: removes the key first, so that the next poll agrees. Empty, or why it was refused."""
+        """KILL_OFF by an operator: the key goes first, so that the next poll agrees. Empty, or why it was refused."""
         async with self._turn:
-            self._scan_at = float("-inf")
-            seen = await self._observe(self._loop.time())
-            action = decide(seen, self._state())
-            if action not in _GOOD or self._link is None:
-                await self._carry_out(action, seen)
-                return self.problem or action.value
+            link = await self._clearing()
+            if isinstance(link, str):
+                return link
+            before = self._gateway.kill_state(*scope)
             try:
-                await self._link.delete_key(key_of(scope))
+                await link.delete_key(key_of(scope))
             except LinkError as error:
                 await self._lost(error, "written")
                 return self.problem
-            if self._gateway.kill_state(*scope) is not None:
-                self._gateway.kill_off(*scope, by, source)
-            return ""
+            return "" if self._end(before, by, source, scope) else _AGAIN_KILLED
+
+    async def clear_own(self, by: str, scope: Scope, may_clear: MayClear) -> str | _core.Refusal:
+        """KILL_OFF by a client of a client's own kill: an operator's that comes meanwhile, here or at Redis, stays."""
+        async with self._turn:
+            link = await self._clearing()
+            if isinstance(link, str):
+                return link
+            if not await self._carry_out_scoped():
+                return self.problem
+            if (refused := may_clear()) is not None:
+                return refused
+            before = self._gateway.kill_state(*scope)
+            try:
+                removed = await link.delete_own_key(key_of(scope))
+            except LinkError as error:
+                await self._lost(error, "written")
+                return self.problem
+            if (refused := may_clear()) is not None:
+                return refused
+            return "" if removed and self._end(before, by, "api", scope) else _AGAIN_KILLED
+
+    async def _clearing(self) -> RedisLink | str:
+        """The link, when Redis was read just now and is ours to write; or why it is not."""
+        self._scan_at = float("-inf")
+        seen = await self._observe(self._loop.time())
+        action = decide(seen, self._state())
+        if action in _GOOD and self._link is not None:
+            return self._link
+        await self._carry_out(action, seen)
+        return self.problem or action.value
+
+    def _end(self, before: tuple[int, str, int] | None, by: str, source: str, scope: Scope) -> bool:
+        """Journals the end of the kill that was in force `before`; false when it is another one by now."""
+        if self._gateway.kill_state(*scope) != before:
+            return False
+        if scope == GLOBAL:
+            self._active_seen = False
+        else:
+            self._scoped.cleared(scope)
+        if before is not None:
+            self._gateway.kill_off(*scope, by, source)
+        return True
 
     async def adopt(self, by: str) -> str:
         """Makes the Redis of another install ours, after `redis_foreign`: our sentinel in place of the other one.
@@ -178,10 +242,12 @@ class KillPoller:
                 self._forget()
                 self._link = await connect(self._url)
             scopes: list[Scope] | None = None
+            misplaced: list[Scope] = []
             if began - self._scan_at >= SCAN_SECONDS - POLL_SECONDS / 2:
                 allowed += TIMEOUT_SECONDS
-                scopes = self._scoped.to_read(await self._link.scan())
-            poll = await self._link.poll([key_of(scope) for scope in scopes or ()])
+                misplaced = self._scoped.misplaced(await self._link.misplaced())
+                scopes = sorted({*self._scoped.to_read(await self._link.scan()), *misplaced})
+            poll = await self._link.poll(*([key_of(scope) for scope in some] for some in (scopes or (), misplaced)))
         except LinkError as error:
             if isinstance(error, TooManyKeys) and self._run_id is None:
                 self._refuse(f"{error}: give ordergate a Redis of its own")
@@ -190,7 +256,7 @@ class KillPoller:
             return Observation(readable=False, unreadable_seconds=failed_for)
         if scopes is not None:
             self._scan_at = began
-            self._values = {scope: poll.scoped[key_of(scope)] for scope in scopes}
+            self._values = {scope: poll.value_of(key_of(scope)) for scope in scopes}
         found, install = read_key(poll.key), self._gateway.install.encode()
         sentinel = poll.sentinel
         self._scoped_marked = poll.scoped_sentinel == install
@@ -206,6 +272,7 @@ class KillPoller:
             reason=found.reason,
             by=found.by,
             level=found.level,
+            cause=found.cause,
         )
 
     def _good(self) -> None:
@@ -228,10 +295,11 @@ class KillPoller:
         if action in _OWN_KILLS:
             self._kill_once(action.value)
         elif action is Action.KILL:
-            self._gateway.kill_on(*GLOBAL, seen.level, seen.reason, seen.by, "redis")
+            self._gateway.kill_on(*GLOBAL, seen.level, seen.reason, seen.by, "redis", seen.cause)
             _log.warning("killed by %s: %s", seen.by, seen.reason)
         elif action is Action.OPEN:
             self._gateway.kill_off(*GLOBAL, "operator", "redis")
+            self._active_seen = False
             _log.warning("the kill key was deleted: open")
         elif action is Action.EXIT_FOREIGN:
             self._refuse(
@@ -288,23 +356,23 @@ class KillPoller:
     def _kill_once(self, reason: str) -> None:
         killed = self._gateway.kill_state(*GLOBAL)
         if killed is None or killed[1] != reason:
-            self._kill(reason, "gateway", "redis")
+            self._kill(reason, "gateway", "redis", cause="lost")
 
-    def _kill(self, reason: str, by: str, source: str, scope: Scope = GLOBAL, level: int = 1) -> int:
+    def _kill(
+        self, reason: str, by: str, source: str, scope: Scope = GLOBAL, level: int = 1, cause: str = "asked"
+    ) -> int:
         if scope == GLOBAL:
             self._own_kill_at = self._loop.time()
-        else:
-            self._scoped.killed_by_us(scope)
         _log.warning("%s killed by %s: %s", " ".join(scope).strip(), by, reason)
-        return self._gateway.kill_on(*scope, level, reason, by, source)
+        return self._gateway.kill_on(*scope, level, reason, by, source, cause)
 
     async def _rewrite(self, link: RedisLink, scope: Scope = GLOBAL) -> None:
         """Brings a kill to Redis; when that fails, the next poll finds the key absent and writes it again."""
-        kill = self._gateway.kill_state(*scope)
+        kill = kills_of(self._gateway).get(scope)
         if kill is None:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if await link.write_key(write_key(kill[1], now, "ordergate", kill[0]), key_of(scope)):
+        if await link.write_key(write_key(kill.reason, now, OURS, kill.level, kill.cause), key_of(scope)):
             if scope == GLOBAL:
                 self._active_seen = True
             else:

@@ -4,7 +4,7 @@ Whether the server is ours, and the same as before, the table has decided for al
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -40,6 +40,14 @@ class Kill(msgspec.Struct, frozen=True):
     level: int
     reason: str
     source: str
+    cause: str = "asked"
+    age_ms: int = msgspec.field(name="ageMs", default=0)
+    """Since its KILL_ON."""
+
+    @property
+    def clients_own(self) -> bool:
+        """A client or a missed heartbeat set it: a client may clear it."""
+        return self.source in ("api", "heartbeat")
 
 
 class _Kills(msgspec.Struct):
@@ -72,11 +80,9 @@ def scope_of(key: bytes) -> Scope | None:
 class ScopedKeys:
     """What has been seen of the scoped keys on the present connection."""
 
-    def __init__(self, gateway: _core.Gateway, now: Callable[[], float]) -> None:
+    def __init__(self, gateway: _core.Gateway) -> None:
         self._gateway = gateway
-        self._now = now
         self._seen: set[Scope] = set()
-        self._own_kill_at: dict[Scope, float] = {}
         self._told: set[bytes] = set()
 
     def forget(self) -> None:
@@ -87,9 +93,9 @@ class ScopedKeys:
         """An active key stands there."""
         self._seen.add(scope)
 
-    def killed_by_us(self, scope: Scope) -> None:
-        """Its KILL_ON did not come from the key: an absent key is no DEL for a second."""
-        self._own_kill_at[scope] = self._now()
+    def cleared(self, scope: Scope) -> None:
+        """Its key was removed by us: what was seen there proves nothing about the next kill."""
+        self._seen.discard(scope)
 
     def to_read(self, names: Iterable[bytes]) -> list[Scope]:
         """The scopes that the database names and those that are killed. What names none is told once."""
@@ -102,6 +108,13 @@ class ScopedKeys:
                 self._tell(name, "names no scope (account, strategy or symbol)")
         return sorted(scopes)
 
+    def misplaced(self, names: Iterable[bytes]) -> list[Scope]:
+        """The scopes of keys that stand in the database of the global one: in force there, too, and told once."""
+        scopes = sorted(filter(None, map(scope_of, names)))
+        for scope in scopes:
+            self._tell(key_of(scope).encode(), "belongs into the next one (redis-cli -n): it is in force all the same")
+        return scopes
+
     def judge(self, values: Mapping[Scope, bytes | None], *, marked: bool) -> list[tuple[Scope, Action, Found]]:
         """What follows for each scope that was read; what only concerns the journal is done.
 
@@ -112,20 +125,22 @@ class ScopedKeys:
         for scope, value in values.items():
             found, kill = read_key(value), kills.get(scope)
             action = decide(
-                Observation(readable=True, sentinel="", key=found.key, level=found.level),
+                Observation(readable=True, sentinel="", key=found.key, by=found.by, level=found.level),
                 SwitchState(
                     install="",
                     bound=True,
                     killed=kill is not None,
                     level=kill.level if kill else 0,
-                    kill_age_seconds=self._now() - self._own_kill_at.get(scope, float("-inf")),
+                    clients_own=kill is not None and kill.clients_own,
+                    # Of one that did not come from the key, whoever journaled it: its SET may not have arrived.
+                    kill_age_seconds=kill.age_ms / 1e3 if kill and kill.source != "redis" else float("inf"),
                     active_seen=scope in self._seen,
                 ),
             )
             if found.key is Key.ACTIVE and marked:
                 self._seen.add(scope)
             if action is Action.KILL:
-                self._gateway.kill_on(*scope, found.level, found.reason, found.by, "redis")
+                self._gateway.kill_on(*scope, found.level, found.reason, found.by, "redis", found.cause)
                 _log.warning("%s %s killed by %s: %s", *scope, found.by, found.reason)
                 if not self._gateway.kill_target_exists(*scope):
                     self._tell(key_of(scope).encode(), f"stops {scope[0]} {scope[1]}, and there is none yet")
@@ -134,7 +149,6 @@ class ScopedKeys:
                 _log.warning("the kill key of %s %s was deleted: open", *scope)
             if action is Action.OPEN or (kill is None and found.key is Key.ABSENT):
                 self._seen.discard(scope)
-                self._own_kill_at.pop(scope, None)
             outcome.append((scope, action, found))
         return outcome
 

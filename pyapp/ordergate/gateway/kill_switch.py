@@ -11,6 +11,8 @@ import msgspec
 
 KEY: Final = "kill_switch:global"
 SENTINEL: Final = "kill_switch:sentinel"
+OURS: Final = "ordergate"
+"""`activatedBy` of the keys that the gateway writes."""
 LEVELS: Final = (1, 2, 3)
 """1 stops new and unsent orders, 2 also cancels working ones, 3 also sells what was bought."""
 KILLED_UNREACHABLE_SECONDS: Final = 1.0
@@ -40,6 +42,7 @@ class Observation(msgspec.Struct, frozen=True):
     by: str = ""
     level: int = 1
     """What the key asks for."""
+    cause: str = "asked"
     unreadable_seconds: float = 0.0
     """How long probes have failed, one after the other, without a gap of our own making."""
 
@@ -53,6 +56,8 @@ class SwitchState(msgspec.Struct, frozen=True):
     killed: bool
     level: int = 1
     """Of the kill in force."""
+    clients_own: bool = False
+    """A client or a missed heartbeat set it: a client may clear it."""
     kill_age_seconds: float = float("inf")
     """Since our last KILL_ON, not counting those that were read from the key: an operator may DEL these at once."""
     run_id: str | None = None
@@ -106,6 +111,11 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     # Our sentinel without REDIS_BOUND: we died between writing the one and journaling the other.
     (lambda seen, state: not state.bound, lambda seen, state: Action.BIND),
+    # A key that somebody else wrote over a client's own kill makes it theirs, whatever its level.
+    (
+        lambda seen, state: seen.key is Key.ACTIVE and state.clients_own and seen.by != OURS,
+        lambda seen, state: Action.KILL,
+    ),
     (
         lambda seen, state: seen.key is Key.ACTIVE,
         lambda seen, state: Action.STAY if state.killed and seen.level <= state.level else Action.KILL,
@@ -148,10 +158,12 @@ class Found(msgspec.Struct, frozen=True):
     reason: str = ""
     by: str = ""
     level: int = 1
+    cause: str = "asked"
+    """`unreadable`: what it asks for is not known, so nothing is sold."""
 
 
 ABSENT: Final = Found(Key.ABSENT)
-UNREADABLE: Final = Found(Key.ACTIVE, "unreadable", "redis")
+UNREADABLE: Final = Found(Key.ACTIVE, "unreadable", "redis", cause="unreadable")
 
 
 def read_key(value: bytes | None) -> Found:
@@ -177,10 +189,13 @@ def _read_loosely(value: bytes) -> Found:
     return ABSENT if isinstance(found, dict) and found.get("active") is False else UNREADABLE
 
 
-def write_key(reason: str, activated_at: str, by: str, level: int = 1) -> bytes:
-    """The key's value as the runbook writes it, with the level when it is not 1; `activated_at` is RFC 3339."""
-    value = {"active": True, "reason": reason, "activatedAt": activated_at, "activatedBy": by}
-    return msgspec.json.encode(value if level == 1 else value | {"level": level})
+def write_key(reason: str, activated_at: str, by: str, level: int = 1, cause: str = "asked") -> bytes:
+    """The key's value as the runbook writes it, with the level when it is not 1 and what stands behind it.
+
+    `activated_at` is RFC 3339.
+    """
+    value: dict[str, Any] = {"active": True, "reason": reason, "activatedAt": activated_at, "activatedBy": by}
+    return msgspec.json.encode((value if level == 1 else value | {"level": level}) | {"cause": cause})
 
 
 class Outage(msgspec.Struct):

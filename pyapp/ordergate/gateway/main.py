@@ -78,12 +78,24 @@ def run(settings: Settings, paths: Paths) -> int:
         gateway.set_loosen_percent(settings.risk.loosen_percent)
         gateway.set_warn_percent(settings.risk.warn_percent)
         gateway.set_breach_action(settings.risk.breach_action)
+        gateway.set_doubt_reduces(settings.risk.doubt_reduce_only)
+        start_live(gateway, settings)
     except _core.JournalLocked as locked:
         return _refuse(f"another gateway runs on this data directory: {locked}", EXIT_USAGE)
     except _core.JournalRefused as refused:
         return _refuse(str(refused), EXIT_JOURNAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, settings, paths, settings.redis.url))
+
+
+def start_live(gateway: _core.Gateway, settings: Settings) -> None:
+    """After a crash LIVE goes on by itself, or waits for a person, as the settings say."""
+    manual = getattr(getattr(settings, "binance", None), "resume", "auto") == "manual"
+    gateway.set_resume_manual(manual)
+    if gateway.status().get("resumeNeeded") and not manual:
+        gateway.resume("gateway", "binance.resume = auto")
+    elif gateway.status().get("waitsForResume"):
+        _log.warning("the last end was a crash: LIVE waits for `ordergate resume`")
 
 
 def probe_port(host: str, port: int) -> str | None:
@@ -152,7 +164,7 @@ async def _serve(gateway: _core.Gateway, settings: Settings, paths: Paths, redis
 
     tasks = [
         _spawn(kill.run(), "kill switch"),
-        _spawn(_tick(gateway, durability, changes, venues, app), "tick"),
+        _spawn(_tick(gateway, durability, changes, venues, app, kill), "tick"),
         _spawn(late_fills.watch(gateway, past_orders), "late fills"),
     ]
     venues.open(paths.venue_socket)
@@ -218,7 +230,7 @@ def _server(app: App, settings: Settings) -> Server:
 
 
 async def _tick(
-    gateway: _core.Gateway, durability: Durability, changes: Changes, venues: VenueSessions, app: App
+    gateway: _core.Gateway, durability: Durability, changes: Changes, venues: VenueSessions, app: App, kill: KillPoller
 ) -> None:
     """Every 50 ms: ages of unsent orders, silent venues, stalled flushes; once a second slow bodies."""
     loop = asyncio.get_running_loop()
@@ -226,6 +238,7 @@ async def _tick(
     while True:
         await asyncio.sleep(TICK_SECONDS)
         changes.announce(gateway.tick())
+        kill.notice()
         durability.watch()
         venues.check_silence()
         count += 1

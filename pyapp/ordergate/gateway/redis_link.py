@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from ordergate.gateway.kill_switch import KEY, SENTINEL, Key, read_key
+from ordergate.gateway.kill_switch import KEY, OURS, SENTINEL, Key, read_key
 
 TIMEOUT_SECONDS: Final = 0.3
 """For connecting, and for each exchange."""
@@ -39,6 +39,13 @@ class Poll(msgspec.Struct, frozen=True):
     scoped_sentinel: bytes | None
     """In the database of the scoped keys."""
     scoped: dict[str, bytes | None]
+    misplaced: dict[str, bytes | None]
+    """Scoped keys in the database of the global one."""
+
+    def value_of(self, key: str) -> bytes | None:
+        """Of a scoped key: where it belongs, or else where it stands by mistake."""
+        value = self.scoped[key]
+        return value if read_key(value).key is Key.ACTIVE else self.misplaced.get(key, value)
 
 
 class RedisLink:
@@ -52,17 +59,38 @@ class RedisLink:
         """Of the global key; scoped ones are in the next."""
         self.run_id = ""
 
-    async def poll(self, scoped: Sequence[str] = ()) -> Poll:
+    async def poll(self, scoped: Sequence[str] = (), misplaced: Sequence[str] = ()) -> Poll:
         """Everything in one transaction. GET, since MGET would hide a wrong type."""
         here, there = ("SELECT", str(self.database)), ("SELECT", str(self.database + 1))
-        reads = (("GET", KEY), ("GET", SENTINEL), there, ("GET", SENTINEL), *(("GET", key) for key in scoped), here)
+        keys = [("GET", key) for key in scoped]
+        reads = (
+            ("GET", KEY),
+            ("GET", SENTINEL),
+            *(("GET", key) for key in misplaced),
+            there,
+            ("GET", SENTINEL),
+            *keys,
+            here,
+        )
         *_, values = await self._exchange(("MULTI",), *reads, ("EXEC",))
         if not isinstance(values, list) or len(values) != len(reads):
             raise await self._dead("EXEC gave other answers than were asked for")
         for value in values:
             if isinstance(value, Exception):
                 raise await self._dead(str(value))
-        return Poll(values[0], values[1], values[3], dict(zip(scoped, values[4:-1], strict=True)))
+        place = 2 + len(misplaced)
+        wrong = dict(zip(misplaced, values[2:place], strict=True))
+        return Poll(
+            values[0], values[1], values[place + 1], dict(zip(scoped, values[place + 2 : -1], strict=True)), wrong
+        )
+
+    async def misplaced(self) -> set[bytes]:
+        """Names like those of scoped keys in the database of the global one; none where that holds much else."""
+        (size,) = await self._exchange(("DBSIZE",))
+        if size > KEYS_MAX:
+            return set()
+        (names,) = await self._exchange(("KEYS", f"{KEY.partition(':')[0]}:*"))
+        return set(names)
 
     async def scan(self) -> set[bytes]:
         """The names of all keys in the database of the scoped ones. Raises TooManyKeys."""
@@ -126,8 +154,24 @@ class RedisLink:
         return [key for key, had in zip(keys, removed, strict=True) if had]
 
     async def delete_key(self, key: str = KEY) -> None:
-        """Removes the key, for whoever clears a kill here."""
-        await (self._exchange(("DEL", KEY)) if key == KEY else self._there(("DEL", key)))
+        """Removes the key, for the operator who clears a kill here."""
+        if key != KEY:
+            await self._there(("DEL", key))
+        await self._exchange(("DEL", key))  # a scoped one may stand here by mistake
+
+    async def delete_own_key(self, key: str) -> bool:
+        """Removes a scoped key while it is absent or what we wrote ourselves, for a client.
+
+        False when an active key of somebody else stands there, or came in between.
+        """
+        here, there = str(self.database), str(self.database + 1)
+        *_, value = await self._exchange(("SELECT", there), ("WATCH", key), ("GET", key))
+        found = read_key(value)
+        if found.key is Key.ACTIVE and found.by != OURS:
+            await self._exchange(("UNWATCH",), ("SELECT", here))
+            return False
+        *_, removed, _ = await self._exchange(("MULTI",), ("DEL", key), ("EXEC",), ("SELECT", here))
+        return removed is not None
 
     async def close(self) -> None:
         """Ends the connection without waiting for the server."""

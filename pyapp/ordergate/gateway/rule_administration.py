@@ -80,56 +80,72 @@ class Schedule(Arguments):
     account: str | None = None
 
 
-def _done(answer: Done | _core.Refusal) -> Done:
+class PeakSet(Arguments):
+    """The peak of an account's equity that drawdowns are measured from; absent: its worth of now."""
+
+    account: str
+    mode: str
+    by: str
+    reason: str
+    peak: str | None = None
+
+
+def done(answer: Done | _core.Refusal) -> Done:
+    """The answer. Raises Refused when it is none."""
     if isinstance(answer, _core.Refusal):
         raise Refused(answer.code, answer.detail)
     return answer
 
 
-def _changed(answer: tuple[str, int] | _core.Refusal) -> Json:
-    status, seq = _done(answer)
+def changed(answer: tuple[str, int] | _core.Refusal) -> Json:
+    """In force, waiting or unchanged. Raises Refused."""
+    status, seq = done(answer)
     return {"status": status, "seq": seq}
 
 
 def _limit_set(gateway: _core.Gateway, args: LimitSet) -> Json:
-    return _changed(
+    return changed(
         gateway.set_limit(args.scope, args.target, args.symbol, args.kind, args.value, args.unit, args.by, args.reason)
     )
 
 
 def _override(gateway: _core.Gateway, args: OverrideAsk) -> Json:
-    return _changed(
+    return changed(
         gateway.request_override(args.account, args.symbol, args.kinds, args.valid_for_ms, args.by, args.reason)
     )
 
 
 def _approve(gateway: _core.Gateway, args: Decide) -> Json:
-    return {"seq": _done(gateway.approve(args.id, args.by))}
+    return {"seq": done(gateway.approve(args.id, args.by))}
 
 
 def _reject(gateway: _core.Gateway, args: Decide) -> Json:
-    return {"seq": _done(gateway.reject(args.id, args.by))}
+    return {"seq": done(gateway.reject(args.id, args.by))}
 
 
 def _strategies_create(gateway: _core.Gateway, args: StrategyCreate) -> Json:
-    return {"seq": _done(gateway.create_strategy(args.name, args.account, args.by, "cli", args.reason))}
+    return {"seq": done(gateway.create_strategy(args.name, args.account, args.by, "cli", args.reason))}
 
 
 def _strategies_start(gateway: _core.Gateway, args: StrategyTurn) -> Json:
-    return {"seq": _done(gateway.start_strategy(args.name, args.by, "cli", args.reason))}
+    return {"seq": done(gateway.start_strategy(args.name, args.by, "cli", args.reason))}
 
 
 def _strategies_stop(gateway: _core.Gateway, args: StrategyTurn) -> Json:
-    return {"seq": _done(gateway.stop_strategy(args.name, args.by, "cli", args.reason))}
+    return {"seq": done(gateway.stop_strategy(args.name, args.by, "cli", args.reason))}
 
 
 def _restrict(gateway: _core.Gateway, args: Restrict) -> Json:
-    return {"seq": _done(gateway.restrict(args.account, args.symbol, args.restricted, args.by, args.reason))}
+    return {"seq": done(gateway.restrict(args.account, args.symbol, args.restricted, args.by, args.reason))}
+
+
+def _peak(gateway: _core.Gateway, args: PeakSet) -> Json:
+    return {"seq": done(gateway.set_peak(args.account, args.mode, args.peak, args.by, args.reason))}
 
 
 def _schedule(gateway: _core.Gateway, args: Schedule) -> Json:
     return {
-        "seq": _done(
+        "seq": done(
             gateway.set_schedule(args.account, args.weekdays, args.from_minute, args.to_minute, args.by, args.reason)
         )
     }
@@ -151,6 +167,7 @@ VERBS: Final[dict[str, tuple[type[Arguments], Callable[[_core.Gateway, Any], Any
     "risk.approve": (Decide, _approve),
     "risk.limits": (Nothing, _limits_list),
     "risk.override": (OverrideAsk, _override),
+    "risk.peak.set": (PeakSet, _peak),
     "risk.reject": (Decide, _reject),
     "risk.requests": (Nothing, _requests_list),
     "risk.restrict": (Restrict, _restrict),

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from ordergate import _core
-from ordergate.http import account, health, kill, order_changes, orders, problem, risk, risk_limits, strategies
+from ordergate.http import account, doubts, health, kill, order_changes, orders, problem, risk, risk_limits, strategies
 from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, HttpProtocol, Request, Scope
 from ordergate.http.problem import Reply
@@ -29,6 +29,8 @@ STATIC: Final[dict[str, Route]] = {
         {"DELETE": order_changes.cancel_symbol, "POST": orders.place, "GET": orders.page},
         orders.PAGE_PARAMETERS,
     ),
+    "/api/v1/doubts": ({"GET": doubts.show}, _NO_QUERY),
+    "/api/v1/reconciliations": ({"GET": doubts.reconciliations}, doubts.PAGE_PARAMETERS),
     "/api/v1/portfolio": ({"GET": account.portfolio}, _NO_QUERY),
     "/api/v1/kill": ({"GET": kill.show, "POST": kill.stop, "DELETE": kill.clear}, kill.QUERY),
     "/api/v1/heartbeat": ({"POST": kill.heartbeat}, _NO_QUERY),

@@ -1,14 +1,20 @@
 """Request bodies: of announced length, at most 64 KiB, within 10 seconds, without a timer per request."""
 
 import asyncio
+import json
 from asyncio import current_task
 from time import monotonic
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from ordergate.http.deps import Headers, HttpProtocol
+import msgspec
+
+from ordergate.http import problem
+from ordergate.http.deps import Headers, HttpProtocol, Request
+from ordergate.http.problem import Reply
 
 BODY_BYTES_MAX: Final = 65_536
 BODY_SECONDS_MAX: Final = 10.0
+Document = TypeVar("Document", bound=msgspec.Struct)
 
 
 class Bodies:
@@ -62,3 +68,27 @@ class Bodies:
         if task is not None and task not in self._ended:
             self._ended[task] = code
             task.cancel()
+
+
+async def decoded(bodies: Bodies, request: Request, model: type[Document]) -> Document | Reply:
+    """The body as `model`, or the problem that it is; a member given twice is one. Orders are decoded in Rust."""
+    if request.headers.get("authorization") is None:
+        return problem.reply("unauthorized", request.id, headers=[problem.CLOSE])
+    body = await bodies.read(request.headers, request.proto)
+    if isinstance(body, tuple):
+        return problem.reply(body[0], request.id, body[1])
+    try:
+        document = msgspec.json.decode(body, type=model)
+        json.loads(body, object_pairs_hook=_each_once)
+    except msgspec.ValidationError as invalid:
+        return problem.reply("invalid_field", request.id, str(invalid))
+    except (ValueError, RecursionError) as malformed:
+        return problem.reply("malformed_json", request.id, str(malformed))
+    return document
+
+
+def _each_once(members: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in members]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: given twice")

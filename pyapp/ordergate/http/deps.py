@@ -37,8 +37,10 @@ class Kills(Protocol):
     ) -> Awaitable[int]:
         """Stops a scope; the sequence of its record."""
 
-    def clear(self, by: str, source: str, scope: tuple[str, str] = ...) -> Awaitable[str]:
-        """Ends it; empty, or why it was refused."""
+    def clear_own(
+        self, by: str, scope: tuple[str, str], may_clear: Callable[[], _core.Refusal | None]
+    ) -> Awaitable[str | _core.Refusal]:
+        """Ends a client's own; empty, or why it was refused."""
 
 
 class Headers(Protocol):

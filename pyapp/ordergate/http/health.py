@@ -1,5 +1,6 @@
 """Health, metrics and the API's own document: no key needed, never waiting."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -9,16 +10,20 @@ from ordergate.http.body import Bodies
 from ordergate.http.deps import Deps, Request
 from ordergate.http.orders import JSON
 from ordergate.http.problem import NO_STORE, Reply
-from ordergate.http.schemas import Health
+from ordergate.http.schemas import Health, LiveAccount
 
 KILL_READING_MS_MAX: Final = 300
+DOUBT_S: Final = 300
+"""People look at an order that has been in doubt for so long."""
 _encode = msgspec.json.Encoder().encode
 _METRICS_TYPE: Final = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
 
 
 async def health(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/health: 200 when ready, else 503; the body says why."""
-    report = judge(deps.gateway.status(), stalled=deps.durability.stalled(), stopping=deps.stopping)
+    gateway = deps.gateway
+    live = gateway.live_accounts()
+    report = judge(gateway.status(), live, stalled=deps.durability.stalled(), stopping=deps.stopping)
     return (
         200 if report.ready else 503,
         [JSON, ("x-request-id", request.id), NO_STORE],
@@ -53,8 +58,14 @@ def _metric(name: str, kind: str, meaning: str, value: float) -> str:
     return f"# HELP ordergate_{name} {meaning}\n# TYPE ordergate_{name} {kind}\nordergate_{name} {value}\n"
 
 
-def judge(status: dict[str, int | str | bool | None], *, stalled: bool, stopping: bool) -> Health:
-    """What the engine's figures mean. READY is HTTP, journal and PAPER; LIVE is ready by venue."""
+def judge(
+    status: dict[str, int | str | bool | None],
+    live: Sequence[tuple[str, bool, str, int]] = (),
+    *,
+    stalled: bool,
+    stopping: bool,
+) -> Health:
+    """What the engine's figures mean. READY is HTTP, journal and PAPER; LIVE is ready by account."""
 
     def number(name: str) -> int:
         value = status.get(name)
@@ -79,16 +90,36 @@ def judge(status: dict[str, int | str | bool | None], *, stalled: bool, stopping
         blocked.append("kill switch: no reading within 0.3 s")
     ready = not not_ready
     trading = ready and not blocked
+    not_live = _not_live(status, live)
+    doubtful = number("inDoubtOldestMs") // 1_000
+    doubts = [f"an order has been in doubt for {doubtful} s: see ordergate doubt list"] if doubtful >= DOUBT_S else []
     return Health(
         status="stopping" if stopping else "ok" if trading else "degraded",
         live=True,
         ready=ready,
-        trading_ready={"PAPER": trading, "LIVE": False},
-        reasons=[*not_ready, *blocked, *filling, "LIVE: no venue is connected"],
+        trading_ready={"PAPER": trading, "LIVE": trading and not not_live},
+        reasons=[*not_ready, *blocked, *filling, *doubts, *not_live],
         epoch=number("epoch"),
         last_seq=number("lastSeq"),
         durable_seq=number("durableSeq"),
         kill_level=number("killLevel"),
         open_orders=number("openOrders"),
         in_doubt_orders=number("inDoubtOrders"),
+        in_doubt_oldest_seconds=doubtful,
+        live_accounts=[LiveAccount(account, told, reason) for account, told, reason, _ in live],
     )
+
+
+def _not_live(status: dict[str, int | str | bool | None], live: Sequence[tuple[str, bool, str, int]]) -> list[str]:
+    """Why LIVE orders would be refused, by account."""
+    if status.get("liveSession") is None:
+        return ["LIVE: no venue is connected"]
+    if status.get("waitsForResume"):
+        return ["LIVE: waits for ordergate resume after a crash"]
+    if not live:
+        return ["LIVE: the venue has not told that an account is ready"]
+    return [
+        f"LIVE: account {account} is not ready: {reason or 'no reason told'}"
+        for account, told, reason, _ in live
+        if not told
+    ]

@@ -1,11 +1,12 @@
 """The kill switch and the dead man's switch over HTTP. Nothing waits for a flush: what is answered is in force."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from ordergate import _core
 from ordergate.http import problem
-from ordergate.http.body import Bodies
+from ordergate.http.body import Bodies, decoded
 from ordergate.http.deps import Deps, Request
 from ordergate.http.orders import JSON, refuse
 from ordergate.http.problem import NO_STORE, Reply
@@ -13,7 +14,6 @@ from ordergate.http.schemas import Heartbeat, KillOrder
 
 QUERY = frozenset({"scope", "target"})
 _encode = msgspec.json.Encoder().encode
-Model = TypeVar("Model", KillOrder, Heartbeat)
 
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
@@ -30,7 +30,7 @@ async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def stop(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """POST /api/v1/kill: stops the caller's account, or a strategy of its own."""
-    asked = await _read(bodies, request, KillOrder)
+    asked = await decoded(bodies, request, KillOrder)
     if isinstance(asked, tuple):
         return asked
     authorization = request.headers.get("authorization")
@@ -51,7 +51,9 @@ async def clear(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     if not isinstance(allowed, tuple):
         return refuse(allowed, request.id)
     owner, target = allowed
-    refused = await deps.kills.clear(owner, "api", (scope, target))
+    refused = await deps.kills.clear_own(owner, (scope, target), lambda: deps.gateway.clear_refusal(scope, target))
+    if isinstance(refused, _core.Refusal):
+        return refuse(refused, request.id)
     if refused:
         return problem.reply("kill_switch_unreadable", request.id, refused)
     return _done(request, {"scope": scope, "target": target, "cleared": True})
@@ -59,7 +61,7 @@ async def clear(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def heartbeat(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """POST /api/v1/heartbeat: a sign of life; the next one must come within `timeoutMs`."""
-    asked = await _read(bodies, request, Heartbeat)
+    asked = await decoded(bodies, request, Heartbeat)
     if isinstance(asked, tuple):
         return asked
     authorization = request.headers.get("authorization")
@@ -67,20 +69,6 @@ async def heartbeat(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     if not isinstance(target, str):
         return refuse(target, request.id)
     return _done(request, {"scope": asked.scope, "target": target, "timeoutMs": asked.timeout_ms})
-
-
-async def _read(bodies: Bodies, request: Request, model: type[Model]) -> Model | Reply:
-    if request.headers.get("authorization") is None:
-        return problem.reply("unauthorized", request.id, headers=[problem.CLOSE])
-    body = await bodies.read(request.headers, request.proto)
-    if isinstance(body, tuple):
-        return problem.reply(body[0], request.id, body[1])
-    try:
-        return msgspec.json.decode(body, type=model)
-    except msgspec.ValidationError as invalid:
-        return problem.reply("invalid_field", request.id, str(invalid))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as malformed:
-        return problem.reply("malformed_json", request.id, str(malformed))
 
 
 def _done(request: Request, answer: dict[str, Any]) -> Reply:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ordergate.http import rule_schemas, schemas
+from ordergate.http import live_schemas, rule_schemas, schemas
 from ordergate.http.openapi_parts import (
     AUTH,
     CANCEL,
@@ -20,7 +20,7 @@ from ordergate.http.openapi_parts import (
     query,
     ref,
 )
-from ordergate.http.openapi_rules import kill_paths, risk_paths
+from ordergate.http.openapi_rules import kill_paths, live_paths, risk_paths
 from ordergate.http.problem import TABLE
 
 _FRAMING: Final = (
@@ -46,6 +46,8 @@ _MODELS: Final = (
     schemas.Kill,
     schemas.KillCleared,
     schemas.Heartbeat,
+    live_schemas.Doubts,
+    live_schemas.Reconciliations,
     *rule_schemas.MODELS,
 )
 
@@ -190,6 +192,7 @@ def _paths() -> Json:
         "/api/v1/risk/preview": {"post": preview},
         "/api/v1/risk/headroom": {"get": headroom},
         "/api/v1/portfolio": {"get": portfolio},
+        **live_paths(),
         **kill_paths(),
         "/api/v1/health": {"get": health},
         **risk_paths(order_id),

@@ -56,7 +56,7 @@ REPLACE: Final = (
     "history_unavailable",
 )
 READ: Final = (*AUTH, "invalid_parameter", "flush_stalled")
-CANCEL: Final = (*AUTH, "invalid_parameter", "already_filled", "already_ended", "history_unavailable")
+CANCEL: Final = (*AUTH, "invalid_parameter", "already_filled", "already_ended", "flattening", "history_unavailable")
 CHANGE: Final = (*AUTH, "invalid_parameter")
 BODY: Final = ("malformed_json", "invalid_field", "request_timeout", "length_required", "body_too_large")
 PREVIEW: Final = (

@@ -1,8 +1,8 @@
-"""Paths of the OpenAPI document about kills, limits and strategies."""
+"""Paths of the OpenAPI document about kills, limits, strategies and LIVE."""
 
 from typing import Any
 
-from ordergate.http import rule_schemas
+from ordergate.http import live_schemas, rule_schemas
 from ordergate.http.openapi_parts import BODY, CHANGE, READ, Json, content, ok, operation, query
 
 
@@ -50,6 +50,31 @@ def kill_paths() -> Json:
                 body,
                 tags=["kill"],
                 requestBody=asking("Heartbeat"),
+            )
+        },
+    }
+
+
+def live_paths() -> Json:
+    """Orders in doubt, and comparisons of the exchange with what was booked."""
+    return {
+        "/api/v1/doubts": {
+            "get": operation(
+                "listDoubts",
+                "Orders whose outcome is not known",
+                {"200": ok("The account's, oldest first.", "Doubts")},
+                READ,
+                tags=["orders"],
+            )
+        },
+        "/api/v1/reconciliations": {
+            "get": operation(
+                "listReconciliations",
+                "Comparisons of the exchange with what was booked, newest first",
+                {"200": ok("One page.", "Reconciliations")},
+                (*READ, "history_unavailable"),
+                parameters=live_schemas.PAGE_PARAMETERS,
+                tags=["account"],
             )
         },
     }

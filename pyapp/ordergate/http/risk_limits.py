@@ -1,16 +1,17 @@
 """Handlers under /api/v1/risk: limits, the changes that wait for a second person, overrides.
 
-Any key sees what binds its account. A key with the scope `risk-admin` changes limits of its own account, its
-strategies and its keys, and its owner is who did it; the firm's limits are an operator's, at the command line.
+A key that may read or has the scope `risk-admin` sees what binds its account and what waits. One with `risk-admin`
+changes limits of its own account, its strategies and its keys, and its owner is who did it; the firm's limits are an
+operator's, at the command line.
 """
 
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 
 from ordergate import _core
 from ordergate.http import orders, problem, rule_schemas
-from ordergate.http.body import Bodies
+from ordergate.http.body import Bodies, decoded
 from ordergate.http.deps import Changed, Deps, Request
 from ordergate.http.problem import Reply
 from ordergate.persistence.limit_history import PAGE_MAX, VERSION_MAX, Wanted
@@ -19,25 +20,11 @@ from ordergate.persistence.past_orders import HistoryUnavailable
 HISTORY_PARAMETERS: Final = frozenset({"scope", "target", "symbol", "kind", "before", "limit"})
 RISK_ADMIN: Final = "risk-admin"
 _STATUS: Final = {"IN_FORCE": 200, "UNCHANGED": 200, "WAITING": 202}
-Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-def caller(deps: Deps, request: Request, scope: str) -> tuple[str, str] | _core.Refusal:
+def caller(deps: Deps, request: Request, scope: str, or_scope: str | None = None) -> tuple[str, str] | _core.Refusal:
     """(account, owner of the key)."""
-    return deps.gateway.caller_of(request.headers.get("authorization"), scope, request.peer)
-
-
-async def decoded(bodies: Bodies, request: Request, model: type[Body]) -> Body | Reply:
-    """The body as `model`, or the problem that it is."""
-    body = await bodies.read(request.headers, request.proto)
-    if isinstance(body, tuple):
-        return problem.reply(body[0], request.id, body[1])
-    try:
-        return msgspec.json.decode(body, type=model)
-    except msgspec.ValidationError as invalid:
-        return problem.reply("invalid_field", request.id, str(invalid))
-    except msgspec.DecodeError:
-        return problem.reply("malformed_json", request.id)
+    return deps.gateway.caller_of(request.headers.get("authorization"), scope, request.peer, or_scope)
 
 
 async def durable(deps: Deps, request: Request, seq: int, status: int, document: msgspec.Struct) -> Reply:
@@ -54,7 +41,7 @@ async def listed(deps: Deps, request: Request, body: bytes) -> Reply:
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/limits: the firm's and those of the account, its strategies and keys."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     return await listed(deps, request, deps.gateway.limits(asked[0]))
@@ -94,14 +81,14 @@ async def override(deps: Deps, bodies: Bodies, request: Request) -> Reply:
         return wanted
     account, owner = asked
     answer = deps.gateway.request_override(
-        account, wanted.symbol, wanted.kinds, wanted.valid_for_ms, owner, wanted.reason
+        account, wanted.symbol, wanted.kinds, wanted.valid_for_ms, owner, wanted.reason, account
     )
     return await _changed(deps, request, answer)
 
 
 async def requests(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/requests: the account's changes that wait for a second person."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     return await listed(deps, request, b'{"requests":' + deps.gateway.change_requests(asked[0]) + b"}")
@@ -127,7 +114,7 @@ async def state(deps: Deps, bodies: Bodies, request: Request) -> Reply:
 
 async def history(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/risk/limits/history: one page of changes of the limits that bind the account, newest first."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     query, numbers = request.query, {"before": 0, "limit": PAGE_MAX}

@@ -80,12 +80,20 @@ class LimitAsked(Struct, rename="camel"):
     unit: str
 
 
+class AbsentAsked(Struct, rename="camel"):
+    """An order in doubt that somebody declares absent at the exchange."""
+
+    account: str
+    order: str
+
+
 class ChangeRequest(Struct, rename="camel"):
-    """A change that waits: of a limit, or an override."""
+    """A change that waits: of a limit, an override, or an order declared absent."""
 
     id: str
     limit: LimitAsked | None
     override: OverrideAsked | None
+    absent: AbsentAsked | None
     by: str
     reason: str
     expires_at_ns: Annotated[int, Meta(description="Journal time in nanoseconds.")]

@@ -173,6 +173,9 @@ class Order(Struct, rename="camel"):
     sent_at: Annotated[Time, Meta(description="When the venue was told to send it.")] | None
     acked_at: Annotated[Time, Meta(description="When the venue first answered.")] | None
     updated_at: Time | None
+    origin: Annotated[
+        Literal["GATEWAY", "EXTERNAL"], Meta(description="EXTERNAL: placed outside the gateway and found at the venue.")
+    ]
 
 
 class CanceledOrders(Struct, rename="camel"):
@@ -365,6 +368,14 @@ class Decision(Struct, rename="camel"):
     ]
 
 
+class LiveAccount(Struct, rename="camel"):
+    """Whether the exchange takes orders of an account."""
+
+    account: str
+    ready: bool
+    reason: Annotated[str, Meta(description="Why not; empty when it does.", examples=["RATE_LIMITED"])]
+
+
 class Health(Struct, rename="camel"):
     """State of the gateway. `ready`: HTTP, journal and PAPER work."""
 
@@ -379,3 +390,5 @@ class Health(Struct, rename="camel"):
     kill_level: Annotated[int, Meta(description="0: not killed.")]
     open_orders: int
     in_doubt_orders: int
+    in_doubt_oldest_seconds: Annotated[int, Meta(description="How long the oldest of them has been in doubt.")]
+    live_accounts: Annotated[list[LiveAccount], Meta(description="As the LIVE venue last told, in this session.")]

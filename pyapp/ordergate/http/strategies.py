@@ -1,15 +1,15 @@
 """Handlers under /api/v1/strategies: those of the key's account. Changing them takes the scope `risk-admin`."""
 
 from ordergate.http import orders, rule_schemas
-from ordergate.http.body import Bodies
+from ordergate.http.body import Bodies, decoded
 from ordergate.http.deps import Deps, Request
 from ordergate.http.problem import Reply
-from ordergate.http.risk_limits import RISK_ADMIN, caller, decoded, durable, listed
+from ordergate.http.risk_limits import RISK_ADMIN, caller, durable, listed
 
 
 async def show(deps: Deps, bodies: Bodies, request: Request) -> Reply:
     """GET /api/v1/strategies."""
-    asked = caller(deps, request, "read")
+    asked = caller(deps, request, "read", RISK_ADMIN)
     if not isinstance(asked, tuple):
         return orders.refuse(asked, request.id)
     return await listed(deps, request, b'{"strategies":' + deps.gateway.strategies(asked[0]) + b"}")

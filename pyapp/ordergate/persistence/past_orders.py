@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ordergate.persistence import limit_history
+from ordergate.persistence import limit_history, reconciliations
 from ordergate.persistence.connection import SHORT_S, TROUBLE, Connection, bounded, close, connect, describe
 
 WAITING_MAX: Final = 100
@@ -93,6 +93,11 @@ class PastOrders:
     async def limit_changes(self, wanted: limit_history.Wanted) -> bytes:
         """JSON list of changes of limits, newest first. Raises HistoryUnavailable."""
         row = await self._in_turn(limit_history.QUERY, *wanted.arguments())
+        return b"[]" if row is None else str(row[0]).encode()
+
+    async def reconciliations(self, account: str, before: int | None, limit: int) -> bytes:
+        """JSON list of the account's comparisons with the exchange, newest first. Raises HistoryUnavailable."""
+        row = await self._in_turn(reconciliations.QUERY, account, before, limit)
         return b"[]" if row is None else str(row[0]).encode()
 
     async def close(self) -> None:

@@ -94,6 +94,29 @@ JOIN execution.fills f USING (venue, account_id, symbol, exchange_fill_id)
 WHERE f.seq <> r.seq
 ON CONFLICT (seq) DO UPDATE SET detail = alarms.detail || '; ' || excluded.detail;
 
+-- name: drifts
+INSERT INTO execution.drifts (seq, account_id, mode, symbol, class, detail, found_at)
+SELECT seq, account_id, mode, symbol, class, detail, timestamptz 'epoch' + found_ns / 1000 * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+     AS r (seq, account_id, mode, symbol, class, detail, found_ns)
+ON CONFLICT (seq) DO NOTHING;
+
+-- name: drifts_explained
+UPDATE execution.drifts d
+SET explained_at = timestamptz 'epoch' + r.explained_ns / 1000 * interval '1 microsecond', explained_seq = r.last_seq
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (id, explained_ns, last_seq)
+WHERE d.seq = r.id;
+
+-- name: reconciliation_runs
+INSERT INTO execution.reconciliation_runs (
+    seq, account_id, mode, trigger, started_at, duration_ms, complete, error, counts)
+SELECT seq, account_id, mode, trigger, timestamptz 'epoch' + started_ns / 1000 * interval '1 microsecond', duration_ms,
+       complete, error, counts::json
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::boolean[], $8::text[],
+            $9::text[])
+     AS r (seq, account_id, mode, trigger, started_ns, duration_ms, complete, error, counts)
+ON CONFLICT (seq) DO NOTHING;
+
 -- name: outbox
 INSERT INTO execution.portfolio_events_outbox (seq, account_id, mode, kind, payload, created_at)
 SELECT seq, account_id, mode, kind, payload::json, timestamptz 'epoch' + created_ns / 1000 * interval '1 microsecond'

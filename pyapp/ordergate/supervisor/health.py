@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from ordergate.supervisor.table import LIVE_VENUE
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -51,10 +53,14 @@ def reached_at(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-def lost_venue(health: Health) -> bool:
-    """Whether the gateway has no session with the PAPER venue (it ends one that is silent for 3 s)."""
+LOST: Final = {"venue": "PAPER", LIVE_VENUE: "LIVE: no venue is connected"}
+"""Child -> how the reason begins by which the gateway says that it has no session with it."""
+
+
+def lost_venue(health: Health, name: str) -> bool:
+    """Whether the gateway has no session with this venue (it ends one that is silent for 3 s)."""
     reasons = health.document.get("reasons")
-    return isinstance(reasons, list) and any(str(reason).startswith("PAPER") for reason in reasons)
+    return isinstance(reasons, list) and any(str(reason).startswith(LOST[name]) for reason in reasons)
 
 
 def _joined(body: bytes) -> bytes:

@@ -47,6 +47,10 @@ SLOW_START_S: Final = 5.0
 STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
+Venues = Mapping[str, VenueWatch]
+"""By the name of the child."""
+
+
 class Refused(Exception):
     """Nothing was started; the message says why and what to do (exit code 2)."""
 
@@ -182,9 +186,9 @@ async def _live(paths: Paths, settings: Settings, found: Found, children: list[C
 
 async def _start_and_watch(paths: Paths, settings: Settings, found: Found, household: Household, plan: Plan) -> None:
     slow = asyncio.get_running_loop().call_later(SLOW_START_S, _tell_slow, paths, household)
-    venue = VenueWatch(VENUE_OPENS_S)
+    venues = {name: VenueWatch(VENUE_OPENS_S) for name in health.LOST}
     try:
-        ready = await _start(paths, settings, found, household, plan, venue)
+        ready = await _start(paths, settings, found, household, plan, venues)
     finally:
         slow.cancel()
     if ready is None:
@@ -193,7 +197,7 @@ async def _start_and_watch(paths: Paths, settings: Settings, found: Found, house
     addresses.keep(paths.servers, found.addresses)
     with suppress(OSError):  # whoever reads our output may have gone
         print(announcement(paths, found.addresses, ready.token), flush=True)
-    await _watch(paths, settings, household, venue)
+    await _watch(paths, settings, household, venues)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -203,7 +207,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 async def _start(
-    paths: Paths, settings: Settings, found: Found, household: Household, plan: Plan, venue: VenueWatch
+    paths: Paths, settings: Settings, found: Found, household: Household, plan: Plan, venues: Venues
 ) -> Ready | None:
     """Everything up to READY; None when the stop came first."""
     servers = [child.name for child in found.servers]
@@ -227,7 +231,7 @@ async def _start(
         answer = await health.ask(settings.http.host, settings.http.port)
         if answer is not None and answer.ready:
             return Ready(token)
-        _judge_venue(household, venue, answer)
+        _judge_venues(household, venues, answer)
         await asyncio.sleep(0.05)
     return None
 
@@ -255,7 +259,7 @@ async def _bring_up_to_date(database: Address, plan: Plan) -> None:
         _say(f"the database does not answer ({error or type(error).__name__}): starting without it")
 
 
-async def _watch(paths: Paths, settings: Settings, household: Household, venue: VenueWatch) -> None:
+async def _watch(paths: Paths, settings: Settings, household: Household, venues: Venues) -> None:
     """Silence is as bad as death: a gateway that answers no question, a venue without a session, a frozen worker."""
     silent = 0
     worker = FileWatch(paths.worker_status, WORKER_WRITES_S)
@@ -267,23 +271,24 @@ async def _watch(paths: Paths, settings: Settings, household: Household, venue: 
             household.kill("worker", "is frozen")
         if not household.running["gateway"].ready.is_set():
             silent = 0
-            venue.rest()
+            _judge_venues(household, venues, None)
             continue
         answer = await health.ask(settings.http.host, settings.http.port)
         silent = silent + 1 if answer is None else 0
         if silent >= SILENT_GATEWAY:
             household.kill("gateway", "has not answered for some seconds")
             silent = 0
-        _judge_venue(household, venue, answer)
+        _judge_venues(household, venues, answer)
 
 
-def _judge_venue(household: Household, venue: VenueWatch, answer: health.Health | None) -> None:
-    if answer is None:
-        venue.rest()
-        return
-    complaint = venue.complaint(household.pid("venue"), health.lost_venue(answer), time.monotonic())
-    if complaint is not None:
-        household.kill("venue", complaint)
+def _judge_venues(household: Household, venues: Venues, answer: health.Health | None) -> None:
+    for name, watch in venues.items():
+        if answer is None:
+            watch.rest()
+            continue
+        complaint = watch.complaint(household.pid(name), health.lost_venue(answer, name), time.monotonic())
+        if complaint is not None:
+            household.kill(name, complaint)
 
 
 @contextmanager

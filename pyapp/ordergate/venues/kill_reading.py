@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -129,13 +129,18 @@ def refused_by(value: bytes | None, *, flattens: bool = False) -> Refused | None
     if switch.get("active") is False:
         return None
     reason = switch.get("reason")
-    if flattens and switch.get("active") is True and isinstance(reason, str) and _lets_flatten(reason):
+    if flattens and switch.get("active") is True and isinstance(reason, str) and _lets_flatten(switch, reason):
         return None
     return ("KILLED", f"kill switch: {reason}"[:200] if isinstance(reason, str) else "the kill switch is set")
 
 
-def _lets_flatten(reason: str) -> bool:
-    return not reason.startswith("redis_") and reason != "unreadable"
+def _lets_flatten(switch: dict[str, Any], reason: str) -> bool:
+    """What the gateway writes for a Redis that was lost, or a key that it could not read, tells so by its cause."""
+    if "cause" in switch:
+        return bool(switch["cause"] == "asked")
+    # Written by a person, or by a gateway of before the cause was told.
+    written = switch.get("activatedBy") == "ordergate"
+    return not (written and (reason.startswith("redis_") or reason == "unreadable"))
 
 
 async def close(reading: KillReading) -> None:

@@ -80,8 +80,9 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
     let market = &inputs.market;
     let fresh = market.mark.filter(|_| market.age_ns <= max_age);
     let limits = [LimitKind::MaxSpread, LimitKind::MaxLastDeviation].map(|kind| inputs.strictest(kind));
-    let believed = fresh.and_then(|mark| reference_twice(&mark, limits[0].map(|it| it.0), limits[1].map(|it| it.0)));
-    let reference_twice = believed.or(market.last_good_twice);
+    let credible = |mark: Mark| reference_twice(&mark, limits[0].map(|it| it.0), limits[1].map(|it| it.0));
+    let worth_twice = market.mark.and_then(credible).or(market.last_good_twice);
+    let reference_twice = fresh.and_then(credible).or(market.last_good_twice);
     let side = fresh.map(|mark| if order.side == Side::Buy { mark.ask } else { mark.bid });
     let meets = match (order.price, order.stop_price) {
         (Some(price), _) => Some(price),
@@ -123,7 +124,7 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
     }
     Prices {
         meets,
-        mark: market.mark.as_ref().map(Mark::mid).or(meets),
+        mark: worth_twice.map(|twice| Price((twice / 2) as i64)).or(meets),
     }
 }
 

@@ -33,6 +33,8 @@ fn what_earlier_releases_wrote_is_read_with_todays_defaults() {
                 assert_eq!((order.external, order.doubt_since), (None, None));
                 assert_eq!((order.amends(), order.replaced_by()), (0, None));
             }
+            Record::KillOn(body) => assert_eq!(body.cause, None),
+            Record::HeartbeatSet(body) => assert_eq!(body.by, ""),
             Record::Fill(body) => assert_eq!(body.fee_value, None),
             other => panic!("{other:?} has not changed"),
         }

@@ -166,6 +166,7 @@ fn a_lost_redis_ends_the_sale_and_active_ends_it_for_good() {
         reason: "redis_unreachable".into(),
         by: "gateway".into(),
         source: "gateway".into(),
+        cause: None,
     };
     world.engine.kill_on(kill, world.now).unwrap().unwrap();
     fall(&mut world, paper);

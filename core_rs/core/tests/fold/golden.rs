@@ -10,7 +10,7 @@ use ordergate_core::retention;
 use ordergate_core::risk::{Kinds, Totals, VenueFacts};
 use ordergate_core::snapshot;
 use ordergate_core::terms::{
-    BreachAction, ChangeOutcome, InstrumentId, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
+    BreachAction, ChangeOutcome, InstrumentId, KillCause, KillScope, Mode, OrdType, Side, StrategyStatus, TimeInForce,
     TradingState,
 };
 use std::fmt::Write as _;
@@ -267,6 +267,7 @@ fn samples() -> Vec<Record> {
             reason: "stop".into(),
             by: "ann".into(),
             source: "redis".into(),
+            cause: Some(KillCause::Asked),
         }),
         Record::KillOff(kill_off),
         Record::RedisBound(RedisBound {
@@ -295,6 +296,7 @@ fn samples() -> Vec<Record> {
             target: "grid".into(),
             timeout_ms: 5_000,
             key: 2,
+            by: String::new(),
         }),
         Record::LimitBreached(LimitBreached {
             scope: LimitScope {
@@ -313,6 +315,16 @@ fn samples() -> Vec<Record> {
             marks: vec![(Mode::Paper, 0, Price(5)), (Mode::Live, 1, Price(i64::MAX))],
             currency: "USDT".into(),
             peaks: vec![(1, Mode::Live, Amount(7))],
+        }),
+        Record::OpeningMarks(OpeningMarks {
+            marks: vec![(Mode::Live, 2, Price(7))],
+        }),
+        Record::PeakSet(PeakSet {
+            account: 1,
+            mode: Mode::Paper,
+            peak: Amount(1 << 90),
+            by: "ann".into(),
+            reason: "a bad tick".into(),
         }),
         Record::RestrictionSet(RestrictionSet {
             account: None,

@@ -164,6 +164,7 @@ impl History {
                     reason,
                     by,
                     source,
+                    cause: None,
                 };
                 assert_eq!(world.engine.kill_on(kill, now).unwrap().is_err(), *level == 0);
             }

@@ -65,6 +65,7 @@ fn redis_kill(world: &mut World) {
         reason: "redis_state_lost".into(),
         by: "gateway".into(),
         source: "redis".into(),
+        cause: None,
     };
     world.engine.kill_on(kill, world.now).unwrap().unwrap();
 }
@@ -173,6 +174,7 @@ fn a_replace_that_is_under_way_does_not_keep_a_kill_from_canceling() {
             reason: "stop".into(),
             by: "ann".into(),
             source: "cli".into(),
+            cause: None,
         };
         engine.kill_on(kill, now).unwrap().unwrap();
         let mut pass = |engine: &mut Engine, ms| {
@@ -253,7 +255,7 @@ fn level_three_sells_what_was_bought_in_whole_steps_and_no_more() {
         assert_eq!(order.terms.qty.to_string(), "2", "one is in an open order already");
         assert_eq!(order.status(), OrdStatus::Submitted, "passes the kill");
         assert!(
-            request.starts_with("flatten:") && request.ends_with(":desk:BTCUSDT:1"),
+            request.starts_with("flatten:") && request.ends_with(":desk:BTCUSDT::1"),
             "{request}"
         );
     }
@@ -316,6 +318,7 @@ fn a_redis_kill_ends_what_was_to_flatten_and_an_operators_does_not() {
     let busy: Vec<OrderId> = (0..256).map(|_| world.buy(Mode::Paper, "1", "50")).collect();
     price(&mut world, paper, "49");
     world.kill(KillScope::Symbol, "BTCUSDT", 3);
+    world.wait(1_000); // for the cancels of what it would meet
     let own = own_orders(&world)[0].id;
     assert_eq!(world.status(own), OrdStatus::PendingNew, "the window is full");
     world.kill(GLOBAL, "", 1);
@@ -471,12 +474,17 @@ fn a_heartbeat_is_for_what_is_ones_own_and_within_bounds() {
         let name = format!("s{number}");
         world.run_strategy(&name);
         world.place(&body.replace('{', &format!(r#"{{"strategyId":"{name}","#)));
+        world.wait(200);
         let done = world
             .engine
-            .heartbeat(caller, KillScope::Strategy, Some(&name), 1_000, world.now);
+            .heartbeat(caller, KillScope::Strategy, Some(&name), 600_000, world.now);
         assert_eq!(done.unwrap().unwrap(), name);
     }
+    world.wait(200);
     assert_eq!(beat(&mut world, caller, 1_000), Err("overloaded"));
+    let (theirs, now) = (world.caller(1), world.now);
+    let other = world.engine.heartbeat(theirs, KillScope::Account, None, 1_000, now);
+    assert_eq!(other.unwrap().unwrap(), "lab", "another account's are its own");
     world.check();
 }
 
@@ -500,6 +508,7 @@ fn a_client_clears_only_what_clients_or_their_silence_began() {
         reason: "mine".into(),
         by: "ann".into(),
         source: "api".into(),
+        cause: None,
     };
     world.engine.kill_on(kill, world.now).unwrap().unwrap();
     assert_eq!(world.engine.may_clear(KillScope::Account, "desk"), Ok(()));

@@ -12,6 +12,7 @@ mod fees;
 mod flattened;
 mod golden;
 mod histories;
+mod kill_owners;
 mod kills;
 mod live;
 mod operators;

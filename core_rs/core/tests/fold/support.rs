@@ -275,6 +275,7 @@ impl World {
             reason,
             by,
             source,
+            cause: None,
         };
         self.engine.kill_on(kill, self.now).unwrap().unwrap()
     }

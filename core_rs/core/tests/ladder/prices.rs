@@ -3,7 +3,9 @@
 use crate::desk::{ACCOUNT, Desk, amount, buy, desk, order, price, quoted, row, sell};
 use ordergate_core::limits::{LimitKind, Owner};
 use ordergate_core::number::Rate;
-use ordergate_core::terms::Side;
+use ordergate_core::request::NewOrder;
+use ordergate_core::risk::base_for_quote;
+use ordergate_core::terms::{OrdType, Side, TimeInForce};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -104,4 +106,68 @@ fn the_exchanges_bands() {
         ("1.025", "1.01"),
         "told, not refused"
     );
+}
+
+/// A stop order of this type, with or without a limit.
+fn stop(side: Side, ord_type: OrdType, at: &str, limit: Option<&str>) -> NewOrder {
+    NewOrder {
+        ord_type,
+        time_in_force: TimeInForce::Gtc,
+        stop_price: Some(price(at)),
+        ..order(side, "1", limit)
+    }
+}
+
+#[test]
+fn a_stop_orders_limit_is_judged_by_its_stop_price_and_its_distance_by_nobody() {
+    use OrdType::{StopLoss, StopLossLimit, TakeProfit};
+    let mut desk = collared();
+    desk.free = amount("1000000");
+    assert!(
+        desk.check(&stop(Side::Sell, StopLossLimit, "30000", Some("27000")))
+            .is_ok()
+    );
+    assert_eq!(
+        desk.codes(&stop(Side::Sell, StopLossLimit, "30000", Some("26999"))),
+        ["PRICE_COLLAR_DOWN"]
+    );
+    assert_eq!(
+        desk.codes(&stop(Side::Buy, StopLossLimit, "90000", Some("94500.01"))),
+        ["PRICE_COLLAR_UP"]
+    );
+    for (side, ord_type, at) in [
+        (Side::Sell, StopLoss, "9"),
+        (Side::Buy, StopLoss, "400000"),
+        (Side::Buy, TakeProfit, "9"),
+    ] {
+        assert!(desk.check(&stop(side, ord_type, at, None)).is_ok(), "{ord_type} {at}");
+    }
+    // Without a limit it is reserved at the market or at its stop price, whichever is higher, with room.
+    let held = |order: &NewOrder| desk.check(order).unwrap().hold.amount();
+    assert_eq!(held(&stop(Side::Buy, StopLoss, "50000", None)), amount("52500"));
+    assert_eq!(held(&stop(Side::Buy, TakeProfit, "9", None)), amount("42010.5"));
+    // The group's own offer is nothing to it: it is not in the book.
+    let desk = Desk {
+        opposite: Some(price("40010")),
+        ..desk
+    };
+    assert!(desk.check(&stop(Side::Buy, StopLoss, "50000", None)).is_ok());
+    assert_eq!(desk.codes(&order(Side::Buy, "1", None)), ["SELF_TRADE"]);
+}
+
+#[test]
+fn an_amount_of_quote_counts_as_itself_and_as_the_most_that_it_may_come_to() {
+    let quote = Some(amount("4001"));
+    let most = base_for_quote(amount("4001"), price("40010")).unwrap();
+    assert_eq!(most.to_string(), "0.10526316", "4001 at 95 % of 40010, rounded up");
+    let order = NewOrder {
+        quote_qty: quote,
+        qty: most,
+        ..order(Side::Buy, "1", None)
+    };
+    let desk = desk().limit(ACCOUNT, LimitKind::MaxOrderNotional, "4001");
+    assert_eq!(desk.check(&order).unwrap().hold.amount(), amount("4001"));
+    let desk = desk.limit(ACCOUNT, LimitKind::MaxOrderQty, "0.105");
+    assert_eq!(desk.codes(&order), ["MAX_ORDER_QTY"]);
+    assert_eq!(base_for_quote(amount("92233720368"), price("0.00000001")), None);
 }

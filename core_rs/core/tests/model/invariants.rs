@@ -181,7 +181,7 @@ fn cumulative_is_the_sum_of_fills(moment: &Moment<'_>) -> Result<(), String> {
         let sums = mine.fold((0, 0), |(qty, quote), fill| {
             (qty + i128::from(fill.qty.0), quote + fill.quote_qty.0)
         });
-        equal(id, &(order.traded, order.quote), &sums)?;
+        equal(id, &(order.traded - order.before, order.quote), &sums)?;
     }
     Ok(())
 }
@@ -315,7 +315,9 @@ enum Subject {
 
 fn subject(record: &Record) -> Subject {
     match record {
-        Record::OrderAccepted(_) | Record::OrderDenied(_) => Subject::New,
+        Record::OrderAccepted(_) | Record::OrderDenied(_) | Record::ExternalOrder(_) => Subject::New,
+        Record::DoubtRequery(body) => Subject::Order(body.order),
+        Record::VenueIdAttached(body) => Subject::Order(body.order),
         Record::SubmitStarted(body) => Subject::Order(body.order),
         Record::Fill(body) => Subject::Order(body.order),
         Record::Replaced(body) => Subject::Order(body.order),

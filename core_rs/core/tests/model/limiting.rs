@@ -90,7 +90,7 @@ impl Model {
             *open += order.leaves();
             sums.open_notional += order.open_notional();
             sums.open_orders += u32::from(order.is_open());
-            sums.orders_today += u32::from(order.day == self.day && !order.denied);
+            sums.orders_today += u32::from(order.day == self.day && !order.denied && order.external.is_none());
         }
         sums
     }
@@ -140,6 +140,9 @@ impl Model {
             all.sum::<i128>()
         };
         say("NO_REFERENCE_PRICE", notional.is_none());
+        for code in self.reduce_only_checks(account, request) {
+            say(code, true);
+        }
         say("MAX_ORDER_QTY", most(LimitKind::MaxOrderQty, request.qty));
         say(
             "MAX_ORDER_NOTIONAL",
@@ -179,7 +182,8 @@ impl Model {
             say(code, true);
         }
         let equal = self.book(account, mode).filter(|order| {
-            let same = order.instrument == instrument && order.buy == request.buy && !order.denied;
+            let same =
+                order.instrument == instrument && order.buy == request.buy && !order.denied && order.external.is_none();
             let market = order.market == request.price.is_none();
             let young = self.now - order.received < 1_000 * MS;
             same && market && young && order.asked == (request.qty, request.price)

@@ -118,6 +118,8 @@ pub struct Order {
     pub late_fill: bool,
     /// Sold by the gateway itself for a kill of level 3.
     pub flattens: bool,
+    /// Placed by somebody else: what had traded of it before.
+    pub external: Option<i128>,
     /// The price on the other side when it was decided.
     pub met: Option<i128>,
     /// Quantity and price that make it equal to others; a restart knows only those that it has now.
@@ -162,6 +164,11 @@ impl Order {
     }
 
     pub fn traded(&self) -> i128 {
+        self.external.unwrap_or(0) + self.booked()
+    }
+
+    /// What its known trades add up to.
+    pub fn booked(&self) -> i128 {
         self.trades.values().map(|trade| trade.qty).sum()
     }
 
@@ -171,7 +178,7 @@ impl Order {
 
     pub fn average(&self) -> Option<i128> {
         let money = self.trades.values().map(|trade| trade.price * trade.qty).sum();
-        (self.traded() > 0).then(|| half_even(money, self.traded()))
+        (self.booked() > 0).then(|| half_even(money, self.booked()))
     }
 
     pub fn is_open(&self) -> bool {
@@ -190,11 +197,11 @@ impl Order {
     /// What the rest may cost at worst: quote for BUY, base for SELL.
     pub fn hold(&self) -> i128 {
         let leaves = self.qty - self.traded();
-        match (self.is_open(), self.buy, self.market) {
+        match (self.is_open(), self.buy, self.price) {
             (false, ..) => 0,
             (true, false, _) => leaves,
-            (true, true, false) => product_up(self.price.unwrap(), leaves),
-            (true, true, true) => (self.entry_hold - self.quote()).max(0),
+            (true, true, Some(price)) => product_up(price, leaves),
+            (true, true, None) => (self.entry_hold - self.quote()).max(0),
         }
     }
 
@@ -202,7 +209,7 @@ impl Order {
     pub fn position(&self, base: &str) -> i128 {
         let fees = self.trades.values().filter(|trade| trade.fee_asset == base);
         let sign = if self.buy { 1 } else { -1 };
-        sign * self.traded() - fees.map(|trade| trade.fee).sum::<i128>()
+        sign * self.booked() - fees.map(|trade| trade.fee).sum::<i128>()
     }
 
     pub fn leaves(&self) -> i128 {

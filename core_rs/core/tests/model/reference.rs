@@ -2,7 +2,7 @@
 
 use crate::limiting::{Limits, Rate, Whose};
 use crate::orders::{End, Event, Order, UNIT, product_up};
-use ordergate_core::terms::{KillScope, Mode, Nanos, OrderId, SessionId};
+use ordergate_core::terms::{DriftClass, KillScope, Mode, Nanos, OrderId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const MS: Nanos = 1_000_000;
@@ -65,6 +65,8 @@ pub struct Model {
     /// The one strategy, of the first account, may place orders.
     pub running: bool,
     pub kills: BTreeMap<(KillScope, String), u8>,
+    /// Differences from the venue that are not explained.
+    pub drifts: BTreeSet<(u32, Option<usize>, DriftClass)>,
     // What a restart forgets:
     pub sessions: BTreeMap<Mode, SessionId>,
     /// Accounts whose orders the LIVE venue takes.
@@ -76,8 +78,8 @@ pub struct Model {
     /// Bid, ask, and when they came.
     pub prices: BTreeMap<(Mode, usize), (i128, i128, Nanos)>,
     pub sweep: BTreeSet<OrderId>,
-    /// When working orders of killed scopes were last looked for again.
-    pub swept_at: Nanos,
+    /// When orders that work on in killed scopes are canceled again.
+    pub again: BTreeMap<OrderId, Nanos>,
 }
 
 impl Model {
@@ -251,7 +253,7 @@ impl Model {
         }
     }
 
-    fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
+    pub fn enter(&mut self, account: u32, request: &Request, id: OrderId, hold: i128, failed: Option<&str>) {
         let order = Order {
             id,
             account,
@@ -277,6 +279,7 @@ impl Model {
             cancel_wanted: false,
             late_fill: false,
             flattens: false,
+            external: None,
             met: self.reference(request).map(|(price, _)| price),
             asked: (request.qty, request.price),
             received: self.now,
@@ -340,15 +343,6 @@ impl Model {
         self.send(mode);
     }
 
-    pub fn ready(&mut self, account: u32, ready: bool) {
-        if ready {
-            self.ready.insert(account);
-        } else {
-            self.ready.remove(&account);
-        }
-        self.send(Mode::Live);
-    }
-
     pub fn tick(&mut self) {
         self.day = self.day.max(Some(self.now.div_euclid(DAY)));
         for mode in [Mode::Paper, Mode::Live] {
@@ -359,7 +353,9 @@ impl Model {
             }
             self.send(mode);
         }
-        self.sweep_again();
+        self.pursue();
+        let due = self.again.iter().filter(|(_, at)| **at <= self.now);
+        self.sweep.extend(due.map(|(id, _)| *id));
         for id in std::mem::take(&mut self.sweep) {
             if let Some(order) = self.orders.get_mut(&id) {
                 order.ask_cancel("KILLED");
@@ -368,7 +364,7 @@ impl Model {
     }
 
     /// Tells the connected session to send what waits, oldest first, as far as its window goes.
-    fn send(&mut self, mode: Mode) {
+    pub fn send(&mut self, mode: Mode) {
         let Some(session) = self.sessions.get(&mode).copied().filter(|_| self.reading_is_fresh()) else {
             return;
         };
@@ -405,8 +401,11 @@ impl Model {
 
     pub fn kill(&mut self, scope: KillScope, target: &str, level: u8) {
         let known = self.kills.entry((scope, target.to_owned())).or_default();
-        *known = level.max(*known);
-        self.enforce(scope, target, level);
+        // The same people with the same words: nothing new.
+        if level > *known {
+            *known = level;
+            self.enforce(scope, target, level);
+        }
     }
 
     /// Unsent orders of the scope end at once; from level 2 on, the others are canceled by the next tick.
@@ -419,35 +418,26 @@ impl Model {
             if hit && order.is_unsent() && !order.flattens {
                 order.ask_cancel("KILLED");
             }
-            if hit && level >= 2 && order.is_open() && !order.flattens {
+            if hit && level >= 2 && order.is_open() && !order.flattens && order.external.is_none() {
                 self.sweep.insert(order.id);
             }
         }
     }
 
-    /// Once a second from level 2 on: what works in a killed scope and is not being canceled.
-    fn sweep_again(&mut self) {
-        let killed: Vec<_> = self
-            .kills
-            .iter()
-            .filter(|(_, level)| **level >= 2)
-            .map(|(at, _)| at.clone())
-            .collect();
-        if killed.is_empty() || self.now < self.swept_at + 1_000 * MS {
-            return;
-        }
-        self.swept_at = self.now;
-        for (scope, target) in killed {
-            let asked = |order: &&Order| order.cancel_pending || order.cancel_wanted;
-            let again = self
-                .orders
-                .values()
-                .filter(|order| order.is_open() && !order.flattens && !asked(order));
-            let again: Vec<OrderId> = again
-                .filter(|order| holds(scope, &target, order))
-                .map(|order| order.id)
-                .collect();
-            self.sweep.extend(again);
+    /// From level 2 on, what works on in a killed scope and is not being canceled, is canceled a second later.
+    pub fn pursue(&mut self) {
+        let killed = |order: &Order| {
+            let mut kills = self.kills.iter().filter(|(_, level)| **level >= 2);
+            kills.any(|((scope, target), _)| holds(*scope, target, order))
+        };
+        let works = |order: &&Order| {
+            let asked = order.cancel_pending || order.cancel_wanted;
+            order.is_open() && !order.flattens && order.external.is_none() && !asked && killed(order)
+        };
+        let working: BTreeSet<OrderId> = self.orders.values().filter(works).map(|order| order.id).collect();
+        self.again.retain(|id, _| working.contains(id));
+        for id in working {
+            self.again.entry(id).or_insert(self.now + 1_000 * MS);
         }
     }
 
@@ -509,7 +499,7 @@ impl Model {
         for order in self.orders.values_mut() {
             order.asked = (order.qty, order.price);
         }
-        self.swept_at = 0;
+        self.again.clear();
         (self.read_at, self.journal_is_full) = (None, false);
     }
 

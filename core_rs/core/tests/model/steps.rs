@@ -4,7 +4,7 @@ use crate::limiting::{EVERYBODY, Whose};
 use crate::orders::{Event, Trade, UNIT, VENUE_ID};
 use crate::reference::Request;
 use ordergate_core::limits::LimitKind;
-use ordergate_core::terms::{KillScope, Mode};
+use ordergate_core::terms::{DriftClass, KillScope, Mode};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -25,6 +25,28 @@ pub enum Speaker {
     Other,
     /// The first session of all, which is gone soon.
     Stale,
+}
+
+/// An order from outside.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    pub account: u32,
+    pub instrument: usize,
+    pub buy: bool,
+    pub qty: i128,
+    /// What had traded before.
+    pub before: i128,
+    pub price: Option<i128>,
+    pub venue_id: &'static str,
+}
+
+/// What a person does about an order in doubt.
+#[derive(Debug, Clone)]
+pub enum Act {
+    Requery,
+    Attach(&'static str),
+    /// With a second person who agrees.
+    DeclareAbsent,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +92,20 @@ pub enum Step {
     Ready {
         account: u32,
         ready: bool,
+    },
+    /// The LIVE venue shows an order that somebody else has placed.
+    Show(Outside),
+    /// It shows something else than was booked, or that is explained.
+    Differ {
+        account: u32,
+        instrument: Option<usize>,
+        class: DriftClass,
+        found: bool,
+    },
+    /// A person does something about an order in doubt.
+    Doubt {
+        order: u8,
+        act: Act,
     },
     Wait {
         ms: i64,
@@ -229,7 +265,7 @@ pub fn limit() -> impl Strategy<Value = Step> {
         (LimitKind::MaxOpenOrders, counts(0..8)),
         (LimitKind::MaxOpenNotional, units(200..6_000)),
         (LimitKind::MaxLongPosition, units(5..120)),
-        (LimitKind::MaxShortPosition, units(5..120)),
+        (LimitKind::MaxShortPosition, units(5..60)),
         (LimitKind::MaxDailyOrders, counts(1..12)),
         (LimitKind::DuplicatesInSecond, counts(0..3)),
         (LimitKind::NewOrderRate, counts(1..5)),
@@ -239,6 +275,44 @@ pub fn limit() -> impl Strategy<Value = Step> {
         value.prop_map(move |value| (kind, value))
     });
     (select(&EVERYBODY[..]), value).prop_map(|(whose, (kind, value))| Step::Limit { whose, kind, value })
+}
+
+fn outside() -> impl Strategy<Value = Step> {
+    let qty = (1..20_i128, 0..5_i128).prop_map(|(qty, before)| (qty * UNIT, before.min(qty) * UNIT));
+    let price = proptest::option::weighted(0.8, (20..60_i128).prop_map(|units| units * UNIT));
+    let venue_id = select(&["x0", "x1", "x2", "x3", "x4", "x5", VENUE_ID][..]);
+    (0..2_u32, 0..2_usize, any::<bool>(), qty, price, venue_id).prop_map(
+        |(account, instrument, buy, (qty, before), price, venue_id)| {
+            Step::Show(Outside {
+                account,
+                instrument,
+                buy,
+                qty,
+                before,
+                price,
+                venue_id,
+            })
+        },
+    )
+}
+
+fn difference() -> impl Strategy<Value = Step> {
+    let class = select(&[DriftClass::MissingFill, DriftClass::Balance][..]);
+    let instrument = proptest::option::weighted(0.8, 0..2_usize);
+    (0..2_u32, instrument, class, proptest::bool::weighted(0.3)).prop_map(|(account, instrument, class, found)| {
+        Step::Differ {
+            account,
+            instrument,
+            class,
+            found,
+        }
+    })
+}
+
+fn doubt() -> impl Strategy<Value = Step> {
+    let attach = select(&["a0", "a1", "x0", VENUE_ID][..]).prop_map(Act::Attach);
+    let act = prop_oneof![1 => Just(Act::Requery), 2 => attach, 2 => Just(Act::DeclareAbsent)];
+    (any::<u8>(), act).prop_map(|(order, act)| Step::Doubt { order, act })
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -260,11 +334,14 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => mode().prop_map(|mode| Step::ConnectWrong { mode }),
         1 => mode().prop_map(|mode| Step::Disconnect { mode }),
         2 => (account.clone(), proptest::bool::weighted(0.6)).prop_map(|(account, ready)| Step::Ready { account, ready }),
+        2 => outside(),
+        2 => difference(),
+        3 => doubt(),
         3 => (prop_oneof![8 => 0..400_i64, 2 => 400..3_000_i64, 1 => Just(86_400_000)], proptest::bool::weighted(0.8))
             .prop_map(|(ms, read)| Step::Wait { ms, read }),
         1 => (0..4_u8, 0..4_u8).prop_map(|(scope, level)| Step::Kill { scope, level }),
         3 => (0..4_u8).prop_map(|scope| Step::Unkill { scope }),
-        4 => limit(),
+        6 => limit(),
         3 => proptest::bool::weighted(0.8).prop_map(|run| Step::Strategy { run }),
         1 => (0..2_usize, proptest::bool::weighted(0.3))
             .prop_map(|(instrument, halted)| Step::Halt { instrument, halted }),

@@ -6,7 +6,6 @@ use crate::picture::{Picture, Seen};
 use crate::reference::*;
 use crate::steps::{Speaker, Spelling, Step, scope_of};
 use crate::words::{self, Figures, text};
-use ordergate_core::account_reports::AccountReport;
 use ordergate_core::engine::{Caller, Emitted, Engine, NewKey, Submitted};
 use ordergate_core::number::{Amount, Price, Qty};
 use ordergate_core::record::{InstrumentSet, KillOff, KillOn, MarketFilters, Record};
@@ -71,13 +70,6 @@ fn instrument(symbol: &str, base: &str, halted: bool) -> InstrumentSet {
     }
 }
 
-/// An engine on this state, set up like the gateway's.
-fn engine(state: State) -> Engine {
-    let mut engine = Engine::new(state);
-    engine.set_doubt_reduces(false);
-    engine
-}
-
 impl World {
     pub fn new() -> Self {
         let mut world = Self {
@@ -85,7 +77,7 @@ impl World {
                 now: START,
                 ..Model::default()
             },
-            engines: [State::default(), State::default()].map(engine),
+            engines: [State::default(), State::default()].map(Engine::new),
             replayed: State::default(),
             journal: Vec::new(),
             records: BTreeMap::new(),
@@ -255,7 +247,7 @@ impl World {
             }
         }
         let restored = snapshot::decode(&snapshot::encode(&self.replayed).unwrap()).unwrap();
-        self.engines = [restored, replay(&self.journal)].map(engine);
+        self.engines = [restored, replay(&self.journal)].map(Engine::new);
         self.model.forget();
     }
 
@@ -275,23 +267,6 @@ impl World {
                 self.ready(account, true);
             }
         }
-    }
-
-    /// The LIVE venue tells whether it takes orders of an account.
-    fn ready(&mut self, account: u32, ready: bool) -> Outcome {
-        let Some(session) = self.model.sessions.get(&Mode::Live).copied() else {
-            return Outcome::Refused;
-        };
-        let (reason, retry_after_ms, now) = ("RATE_LIMITED", 500, self.model.now);
-        let told = AccountReport::Ready {
-            ready,
-            reason,
-            retry_after_ms,
-        };
-        let report = Report::Account(ACCOUNTS[account as usize], told);
-        self.both(|engine| engine.report(session, &report, now).unwrap());
-        self.model.ready(account, ready);
-        Outcome::Done
     }
 
     fn deposit(&mut self, account: u32, mode: Mode, asset: &str, delta: i128) -> Outcome {
@@ -417,6 +392,7 @@ impl World {
             reason,
             by,
             source,
+            cause: None,
         };
         if self.both(|engine| engine.kill_on(kill.clone(), now).unwrap()).is_err() {
             assert_eq!(level, 0);
@@ -427,6 +403,12 @@ impl World {
     }
 
     pub fn go(&mut self, step: &Step) -> Outcome {
+        let outcome = self.take(step);
+        self.model.pursue();
+        outcome
+    }
+
+    fn take(&mut self, step: &Step) -> Outcome {
         let now = self.model.now;
         match step {
             Step::Submit {
@@ -483,6 +465,14 @@ impl World {
                 }
             }
             Step::Ready { account, ready } => return self.ready(*account, *ready),
+            Step::Show(outside) => return self.show(outside),
+            Step::Differ {
+                account,
+                instrument,
+                class,
+                found,
+            } => return self.differ(*account, *instrument, *class, *found),
+            Step::Doubt { order, act } => return self.doubt(self.pick(*order), act),
             Step::Wait { ms, read } => {
                 self.model.now += ms * MS;
                 if *read {
@@ -562,6 +552,8 @@ impl World {
 fn failed_in(body: &str) -> Vec<&'static str> {
     let codes = [
         "NO_REFERENCE_PRICE",
+        "UNEXPLAINED_DRIFT",
+        "ORDER_IN_DOUBT",
         "MAX_ORDER_QTY",
         "MAX_ORDER_NOTIONAL",
         "MAX_OPEN_ORDERS",

@@ -17,7 +17,6 @@ from ordergate.venues.binance.desk import (
     report,
     spawn,
     track_of,
-    until,
     wish,
 )
 from ordergate.venues.binance.dialect import Malformed, Seen, Trade
@@ -143,7 +142,8 @@ async def _introduce(desk: Desk, side: AccountDesk, seen: Seen, trades: list[Tra
                 seen.time_in_force, seen.quantity, decimal_text(before), seen.price, seen.stop_price,
             ),
         )  # fmt: skip
-    await until(desk, lambda: waiting.done() or known(desk, side, *key) is not None, NUMBER_TIMEOUT_S)
+    # None comes for one that the gateway knew already, by a way that we did not see: then the fold has it.
+    await asyncio.wait({waiting}, timeout=NUMBER_TIMEOUT_S)
     side.strangers.pop(key, None)
     number = waiting.result() if waiting.done() else known(desk, side, *key)
     if number is None:

@@ -1,7 +1,7 @@
 """What one session of the LIVE venue holds: the desk, which all accounts share, and each account's own side of it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -129,6 +129,8 @@ class Desk:
     greeted_ns: int
     """Journal time before HELLO: what was started earlier is not ours to send."""
     out: list[Report] = field(default_factory=list)
+    reading_one: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The reading has one connection: two at once would get each other's answers."""
     marks: Marks = field(default_factory=Marks)
     """Best prices, to be told."""
     assets: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -163,6 +165,13 @@ def report(desk: Desk, *reports: Report) -> None:
     if reports:
         desk.out.extend(reports)
         desk.link.wake.set()
+
+
+async def read_kill_switch(desk: Desk, keys: Iterable[str]) -> None:
+    """Takes a new reading, unless another one has just done so."""
+    async with desk.reading_one:
+        if kill_reading.is_due(desk.reading, keys):
+            await kill_reading.renew(desk.reading, keys)
 
 
 async def room(desk: Desk) -> None:

@@ -37,20 +37,17 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. `order` is None for an order from outside."""
+    """One difference."""
 
     kind: Class
-    order: int | None
+    order: int
     detail: str
     seen: Seen | None = None
 
 
-def compare(ours: Iterable[Ours], shown: Mapping[int, Seen], strangers: Iterable[Seen]) -> list[Finding]:
-    """Differences between our open orders of one symbol and the ones that the exchange shows as open.
-
-    `shown`: by our number; `strangers`: those that have none.
-    """
-    found = [Finding("EXTERNAL", None, f"order {one.venue_order_id} was placed elsewhere", one) for one in strangers]
+def compare(ours: Iterable[Ours], shown: Mapping[int, Seen]) -> list[Finding]:
+    """Differences between our open orders of one symbol and those that the exchange shows as open, by our number."""
+    found: list[Finding] = []
     for one in ours:
         seen = shown.get(one.facts.id)
         if one.final or one.recent:

@@ -36,6 +36,8 @@ LOOK_BACK_MS: Final = 24 * 3_600_000
 RECENT_PAST_MS: Final = 10 * 60_000
 """Every later run looks at least this far back."""
 FINDING_TRIES: Final = 3
+TOGETHER: Final = 100
+"""So many orders from outside are taken in at once: each waits for the gateway to number it."""
 QUIET_TRIES: Final = 3
 SETTLE_S: Final = 0.5
 """For so long, and as long as the exchange may read late, a finding may explain itself: reports are on their way."""
@@ -106,7 +108,10 @@ async def _symbol(desk: Desk, side: AccountDesk, symbol: str, counts: Counter[st
         else:
             shown[order] = seen
     counts["openOrders"] += len(shown) + len(strangers)
-    findings = reconcile.compare((_ours(desk, side, facts) for facts in ours), shown, strangers)
+    findings = reconcile.compare((_ours(desk, side, facts) for facts in ours), shown)
+    counts["EXTERNAL"] += len(strangers)
+    for start in range(0, len(strangers), TOGETHER):
+        await asyncio.gather(*(_take_in(desk, side, seen) for seen in strangers[start : start + TOGETHER]))
     unknown_here = set(shown) - {facts.id for facts in ours}
     findings += [Finding("MISSING_ORDER", order, "ended here, open there", shown[order]) for order in unknown_here]
     return [one for one in findings if await _unexplained(desk, side, symbol, one, counts)]
@@ -152,14 +157,14 @@ def _ours(desk: Desk, side: AccountDesk, facts: Facts) -> Ours:
     return Ours(facts, track.filled, track.final or not facts.open, recent)
 
 
+async def _take_in(desk: Desk, side: AccountDesk, seen: Seen) -> None:
+    if await booking.take_any(desk, side, seen, asked=True, forgotten=True) is None:
+        raise Unanswered(f"order {seen.venue_order_id} from outside has no number here")
+
+
 async def _unexplained(desk: Desk, side: AccountDesk, symbol: str, one: Finding, counts: Counter[str]) -> bool:
     """Looks closer at a finding: whether it stays one. Raises Unanswered, Malformed."""
     counts[one.kind] += 1
-    if one.order is None:
-        assert one.seen is not None
-        if await booking.take_any(desk, side, one.seen, asked=True, forgotten=True) is None:
-            raise Unanswered(f"order {one.seen.venue_order_id} from outside has no number here")
-        return False
     for tried in range(FINDING_TRIES):
         facts = facts_of(desk, one.order)
         if facts is None:
@@ -187,9 +192,8 @@ def _settle_s(desk: Desk) -> float:
     return SETTLE_S + desk.margins.read_lag_ms / 1_000
 
 
-def _agrees(desk: Desk, side: AccountDesk, order: int | None) -> bool:
+def _agrees(desk: Desk, side: AccountDesk, order: int) -> bool:
     """Whether the last picture of an order and what was booked are the same."""
-    assert order is not None
     facts, track = facts_of(desk, order), side.tracks[order]
     seen = track.seen
     if facts is None or seen is None:

@@ -12,7 +12,7 @@ from typing import Final, cast
 from ordergate.venues import kill_reading
 from ordergate.venues.binance import booking, dialect, outcomes, symbols
 from ordergate.venues.binance.answer import Answer
-from ordergate.venues.binance.desk import AccountDesk, Desk, facts_of, log, report, spawn, until
+from ordergate.venues.binance.desk import AccountDesk, Desk, facts_of, log, read_kill_switch, report, spawn, until
 from ordergate.venues.binance.dialect import MS, Malformed
 from ordergate.venues.binance.doubt import SEND_WINDOW_MS
 from ordergate.venues.kill_reading import Refused
@@ -124,7 +124,7 @@ async def place(desk: Desk, side: AccountDesk, order: Submit) -> None:
     answer = await _attempt(desk, side, order)
     if answer is not None and outcomes.of_place(answer, order.client_id).again and answer.code == WRONG_TIME:
         await until(desk, lambda: desk.clock.good, CLOCK_PATIENCE_S)
-        await kill_reading.renew(desk.reading, kill_keys(order))
+        await read_kill_switch(desk, kill_keys(order))
         answer = await _attempt(desk, side, order)
     if answer is not None:
         _take_outcome(desk, side, order, answer, outcomes.of_place(answer, order.client_id))

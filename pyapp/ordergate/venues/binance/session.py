@@ -6,9 +6,8 @@ from typing import Final, cast
 import aiohttp
 import msgspec
 
-from ordergate.venues import kill_reading
 from ordergate.venues.binance import accounts, booking, clock, listing, market, readiness, resolving, sending
-from ordergate.venues.binance.desk import VENUE, AccountDesk, Desk, facts_of, log, report, spawn
+from ordergate.venues.binance.desk import VENUE, AccountDesk, Desk, facts_of, log, read_kill_switch, report, spawn
 from ordergate.venues.link import LinkClosed, Work, send
 from ordergate.venues.paper import marks
 from ordergate.venues.prices.binance import Place
@@ -93,8 +92,7 @@ async def carry_out(desk: Desk, work: list[Work]) -> None:
     if not submits:
         return
     keys = {key for _, item in submits if item[0] == "SUBMIT" for key in sending.kill_keys(sending.read_submit(item))}
-    if kill_reading.is_due(desk.reading, keys):
-        await kill_reading.renew(desk.reading, keys)
+    await read_kill_switch(desk, keys)
     for side, item in submits:
         _begin(desk, side, item)
 
