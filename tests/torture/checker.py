@@ -138,6 +138,8 @@ class Journal:
     The record that opens the next session hands over what was not answered: such an order is the venue's from then on.
     """
     hash_agreed: int
+    install: str = ""
+    """What our ids at an exchange begin with, after `og`."""
 
 
 PICKED = {
@@ -192,6 +194,7 @@ def folded(system: System, seq: int) -> Journal:
             (at, str(identity)) for identity, (sent, at) in acked.items() if not handed_over(opened, sent, at)
         ),
         hash_agreed=follower.hash_agreed_seq(),
+        install=follower.install,
     )
 
 

@@ -44,9 +44,9 @@ def settings(exchange: LocalExchange, margins: Mapping[str, Any] = SHORT) -> str
 
 def begin(stage: Stage, directory: Path, seed: int) -> Load:
     """Opens the traders' accounts, adds their keys, waits for LIVE, and lets market and traders go."""
-    traders = ready(stage, directory, seed)
+    # Without a quote there are no prices to check orders against.
     stage.market = exchanges.move(exchange_of(stage), seed)
-    return load.let_trade(traders)
+    return load.let_trade(ready(stage, directory, seed))
 
 
 def ready(stage: Stage, directory: Path, seed: int) -> list[Trader]:

@@ -58,13 +58,12 @@ def truth_of(exchange: LocalExchange) -> Truth:
 def check(stage: Stage, traders: Sequence[Trader], random: Random) -> Figures:
     """Everything, once; nobody may be trading, and the market stands still."""
     exchange = exchange_of(stage)
-    install = (stage.system.data_dir / "install.id").read_text().strip()
     deadline = time.monotonic() + AGREES_S
     while True:
         truth = truth_of(exchange)
         postgres, journal = checker.agreeing(stage)
         try:
-            held_against(install, truth, postgres, journal)
+            held_against(truth, postgres, journal)
             break
         except AssertionError as differs:
             # What can still come is asked for again; what stands there twice or too much never goes away.
@@ -78,9 +77,9 @@ def check(stage: Stage, traders: Sequence[Trader], random: Random) -> Figures:
     return checker.told(stage, traders, random, postgres, journal)
 
 
-def held_against(install: str, truth: Truth, postgres: Stored, journal: Journal) -> None:
+def held_against(truth: Truth, postgres: Stored, journal: Journal) -> None:
     """I2, I3, I4."""
-    own = re.compile(rf"og{re.escape(install)}-([0-9]+)")
+    own = re.compile(rf"og{re.escape(journal.install)}-([0-9]+)")
     doubled = {name: count for name, count in truth.commits.items() if count != 1}
     assert not doubled, f"I2: accepted more than once: {doubled}"
     ours = {row[ORDER["id"]]: row for row in postgres.tables["execution.orders"]}

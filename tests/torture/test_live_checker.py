@@ -49,7 +49,7 @@ def stored() -> Stored:
 
 def journal() -> Journal:
     balances = [("a", "LIVE", "BTC", "0.999", "0"), ("a", "LIVE", "USDT", "90", "10")]
-    return Journal(b"", b"", {}, {}, balances, [], [], 0)
+    return Journal(b"", b"", {}, {}, balances, [], [], 0, INSTALL)
 
 
 def edited(table: str, place: int, value: object) -> Callable[[Truth, Stored, Journal], None]:
@@ -76,7 +76,7 @@ def one_more(kind: str, **changes: object) -> Callable[[Truth, Stored, Journal],
 
 
 def test_what_agrees_passes() -> None:
-    held_against(INSTALL, truth(), stored(), journal())
+    held_against(truth(), stored(), journal())
     asked_once(truth())
     possible(stored())
 
@@ -118,7 +118,7 @@ def test_whatever_differs_is_found(edit: Callable[[Truth, Stored, Journal], None
     wrong = copy.deepcopy((truth(), stored(), journal()))
     edit(*wrong)
     with pytest.raises(AssertionError, match=found):
-        held_against(INSTALL, *wrong)
+        held_against(*wrong)
 
 
 def test_an_order_that_the_exchange_never_had_must_have_ended_unfilled() -> None:
@@ -128,9 +128,9 @@ def test_an_order_that_the_exchange_never_had_must_have_ended_unfilled() -> None
     postgres.tables["portfolio.balances"] = []
     edited("execution.orders", 12, "0")(nowhere, postgres, journal())
     with pytest.raises(AssertionError, match="no such order"):
-        held_against(INSTALL, nowhere, postgres, replace(journal(), balances=[]))
+        held_against(nowhere, postgres, replace(journal(), balances=[]))
     edited("execution.orders", 11, "REJECTED")(nowhere, postgres, journal())
-    held_against(INSTALL, nowhere, postgres, replace(journal(), balances=[]))
+    held_against(nowhere, postgres, replace(journal(), balances=[]))
 
 
 def test_a_second_request_for_an_order_is_found_unless_the_first_ones_time_was_wrong() -> None:
