@@ -20,6 +20,7 @@ mod rule_rows;
 mod rules;
 mod start;
 mod table;
+mod trading_rules;
 mod venue_facts;
 mod venue_rows;
 mod venues;

@@ -4,12 +4,11 @@
 use crate::gateway::Gateway;
 use crate::refusal::Refusal as PyRefusal;
 use crate::requests::{Either, token_hash};
-use ordergate_core::engine::{Changed, Engine, Hours, NewOverride, parse_kinds, parse_limit};
+use ordergate_core::engine::{Changed, Engine, NewOverride, parse_kinds, parse_limit};
 use ordergate_core::limits::{LimitKind, LimitScope, Owner, is_looser};
 use ordergate_core::number::Amount;
 use ordergate_core::record::Change;
 use ordergate_core::refusal::{self, Refusal};
-use ordergate_core::rules::Note;
 use ordergate_core::state::{Broken, State};
 use ordergate_core::terms::{AccountId, Mode, Nanos, Scope, Seq};
 use pyo3::prelude::*;
@@ -43,18 +42,14 @@ fn limit_json(state: &State, scope: &LimitScope, kind: LimitKind, value: Option<
         "value": value.map(|value| kind.value_text(value)), "unit": kind.unit().as_str()})
 }
 
-fn account_name(state: &State, account: Option<AccountId>) -> Option<&str> {
+pub(crate) fn account_name(state: &State, account: Option<AccountId>) -> Option<&str> {
     Some(state.account(account?)?.name.as_str())
 }
 
-fn symbol_of(state: &State, instrument: u32) -> &str {
+pub(crate) fn symbol_of(state: &State, instrument: u32) -> &str {
     state
         .instrument(instrument)
         .map_or("", |instrument| instrument.symbol.as_str())
-}
-
-fn note_json(note: &Note) -> Value {
-    json!({"by": note.by, "reason": note.reason, "atNs": note.at})
 }
 
 impl Gateway {
@@ -263,18 +258,6 @@ impl Gateway {
             .map(recorded)
     }
 
-    fn restrict(
-        &mut self,
-        account: Option<&str>,
-        symbol: &str,
-        restricted: bool,
-        by: &str,
-        reason: &str,
-    ) -> PyResult<Recorded> {
-        self.command(|engine, now| engine.restrict(account, symbol, restricted, by, reason, now))
-            .map(recorded)
-    }
-
     /// The peak of equity that drawdowns are measured from; without one, the worth of now.
     fn set_peak(
         &mut self,
@@ -289,24 +272,6 @@ impl Gateway {
         let peak = peak.map_err(|error| Self::misuse(format!("peak: {error}")))?;
         self.command(|engine, now| engine.set_peak(account, mode, peak, by, reason, now))
             .map(|done| recorded(done.map(Some)))
-    }
-
-    fn set_schedule(
-        &mut self,
-        account: Option<&str>,
-        weekdays: u8,
-        from_minute: u16,
-        to_minute: u16,
-        by: &str,
-        reason: &str,
-    ) -> PyResult<Recorded> {
-        let hours = Hours {
-            weekdays,
-            from_minute,
-            to_minute,
-        };
-        let done = self.command(|engine, now| engine.set_schedule(account, hours, by, reason, now))?;
-        Ok(recorded(done.map(Some)))
     }
 
     /// JSON: the version and every limit; with `within` only those that bind that account.
@@ -388,28 +353,6 @@ impl Gateway {
             })
             .collect();
         list.to_string().into_bytes()
-    }
-
-    /// JSON: restricted symbols and trading hours.
-    fn trading_rules(&self) -> Vec<u8> {
-        let state = self.engine.state();
-        let restrictions: Vec<_> = state
-            .restrictions()
-            .map(|(account, instrument, note)| {
-                json!({"account": account_name(state, account), "symbol": symbol_of(state, instrument),
-                    "note": note_json(note)})
-            })
-            .collect();
-        let schedules: Vec<_> = state
-            .schedules()
-            .map(|(account, hours)| {
-                json!({"account": account_name(state, account), "weekdays": hours.weekdays,
-                    "fromMinute": hours.from_minute, "toMinute": hours.to_minute, "note": note_json(&hours.note)})
-            })
-            .collect();
-        json!({"restrictions": restrictions, "schedules": schedules})
-            .to_string()
-            .into_bytes()
     }
 
     /// How many percent of itself a limit may be loosened by without a second person.

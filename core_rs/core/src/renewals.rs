@@ -130,6 +130,15 @@ impl Engine {
         if order.awaits_renewal() {
             return self.place_renewal(id, now);
         }
+        if order.is_open() {
+            self.hold_to_targets(id, now)?;
+        } else {
+            // Should it work again after all, the next cancel need not wait.
+            self.unwanted.remove(&id);
+        }
+        let Some(order) = self.state.order(id) else {
+            return Ok(());
+        };
         let Some(changes) = order.changes.as_deref().copied() else {
             return Ok(());
         };
@@ -140,6 +149,20 @@ impl Engine {
         self.end_unwanted(id, REPLACED, now)?;
         let allowed = Amount(i128::from(changes.target.0).saturating_sub(traded.0).max(0));
         self.hold_to_target(new, allowed, now)
+    }
+
+    /// One that took over, and works again although it had ended, keeps to what those before it left of their targets.
+    fn hold_to_targets(&mut self, id: OrderId, now: Nanos) -> Result<(), Broken> {
+        let mut next = id;
+        while let Some(old) = self.state.order(next).and_then(|order| order.terms.replaces()) {
+            let before = self.state.order(old);
+            if let Some((order, changes)) = before.and_then(|order| Some((order, order.changes.as_deref()?))) {
+                let allowed = Amount(i128::from(changes.target.0).saturating_sub(order.cum_qty.0).max(0));
+                self.hold_to_target(next, allowed, now)?;
+            }
+            next = old;
+        }
+        Ok(())
     }
 
     /// An order that took over may trade no more than this: a late trade of the old one takes from it. Unsent it is made

@@ -317,16 +317,6 @@ fn samples() -> Vec<Record> {
             currency: "USDT".into(),
             peaks: vec![(1, Mode::Live, Amount(7))],
         }),
-        Record::OpeningMarks(OpeningMarks {
-            marks: vec![(Mode::Live, 2, Price(7))],
-        }),
-        Record::PeakSet(PeakSet {
-            account: 1,
-            mode: Mode::Paper,
-            peak: Amount(1 << 90),
-            by: "ann".into(),
-            reason: "a bad tick".into(),
-        }),
         Record::RestrictionSet(RestrictionSet {
             account: None,
             instrument: 3,
@@ -419,12 +409,6 @@ fn samples() -> Vec<Record> {
             value: None,
             limit: "1000".into(),
             peak: None,
-        }),
-        Record::StpGroupSet(StpGroupSet {
-            account: 1,
-            group: "desk".into(),
-            by: "ann".into(),
-            reason: "one book".into(),
         }),
         Record::ReplaceAsked(ReplaceAsked {
             terms: ReplaceTerms {

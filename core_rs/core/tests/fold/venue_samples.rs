@@ -1,4 +1,4 @@
-//! Samples of records that a LIVE venue's reports become, and of what people do about them.
+//! Samples of records that a LIVE venue's reports become, of what people do about them, and of what prices become.
 
 use crate::support::START;
 use ordergate_core::number::{Amount, Price, Qty};
@@ -6,10 +6,26 @@ use ordergate_core::record::*;
 use ordergate_core::terms::{DriftClass, Mode, OrdType, Side, TimeInForce};
 
 /// One of each kind.
-pub fn samples() -> [Record; 9] {
+pub fn samples() -> [Record; 12] {
     let (account, mode) = (1, Mode::Live);
     let counts = [("orders".to_owned(), 1_000), ("trades".to_owned(), u64::MAX)];
     [
+        Record::StpGroupSet(StpGroupSet {
+            account: 1,
+            group: "desk".into(),
+            by: "ann".into(),
+            reason: "one book".into(),
+        }),
+        Record::OpeningMarks(OpeningMarks {
+            marks: vec![(Mode::Live, 2, Price(7))],
+        }),
+        Record::PeakSet(PeakSet {
+            account: 1,
+            mode: Mode::Paper,
+            peak: Amount(1 << 90),
+            by: "ann".into(),
+            reason: "a bad tick".into(),
+        }),
         Record::ExternalOrder(ExternalOrder {
             account,
             mode,

@@ -315,8 +315,7 @@ def _cancel_now(exchange: Exchange, order_id: int) -> None:
 def tick(exchange: Exchange, event: Tick, now_ns: int) -> None:
     """Moves the market of one symbol and fills what it touches. A symbol that is not listed is ignored.
 
-    A stale one has no book until its next quote, and no last price: what rests stays, what comes meets no price.
-    """
+    A stale one has no book until its next quote, and no last price: what rests stays, what comes meets no price."""
     exchange.now_ns = now_ns
     market = exchange.markets.get(event.symbol)
     if market is None:
