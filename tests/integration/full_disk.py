@@ -143,11 +143,13 @@ def main(directory: Path) -> None:
     assert reserve.stat().st_size == RESERVE
     assert desk.place() is None
     digest, last = desk.gateway.state_hash(), desk.gateway.last_seq
-    desk.gateway.close()
-
+    while desk.gateway.durable_seq() < last:
+        time.sleep(0.001)
+        desk.gateway.drain()
     follower = _core.Follower(str(directory / "journal"))
     follower.catch_up(last)
     assert (follower.seq, follower.state_hash()) == (last, digest)
+    desk.gateway.close()
     orders = {order["id"]: order["status"] for order in json.loads(follower.orders())}
     assert set(desk.placed) <= orders.keys(), "an acknowledged order is lost"
     assert {orders[order] for order in desk.canceled} == {"CANCELED"}

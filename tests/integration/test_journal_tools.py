@@ -53,6 +53,7 @@ def written(paths: Paths) -> _core.Gateway:
 
 @pytest.fixture
 def stopped(paths: Paths) -> Paths:
+    """The same, closed, which is the 28th record."""
     written(paths).close()
     return paths
 
@@ -99,15 +100,15 @@ def unfinished(paths: Paths) -> int:
 def test_a_good_journal(stopped: Paths) -> None:
     before = files(stopped)
     found = report(stopped)
-    assert (found["good"], found["running"], found["lastSeq"]) == (True, False, 27)
+    assert (found["good"], found["running"], found["lastSeq"]) == (True, False, 28)
     assert [Path(segment["file"]) for segment in found["segments"]] == segments(stopped)
-    assert found["commit"] == {"state": "read", "seq": 27, "epoch": 1}
+    assert found["commit"] == {"state": "read", "seq": 28, "epoch": 1}
     assert found["start"] == found["everything"] == {"decision": "start"}
     told = run(stopped, "verify")
     assert told.exit_code == 0
     assert told.stdout.splitlines()[-1] == "good"
     assert f"last hash    {found['hash']}" in told.stdout
-    assert "a start      goes on after record 27" in told.stdout
+    assert "a start      goes on after record 28" in told.stdout
     assert files(stopped) == before
 
 
@@ -165,12 +166,12 @@ def test_repair_cuts_an_unfinished_write(stopped: Paths) -> None:
     assert files(stopped) == before
     done = run(stopped, "repair", "--yes")
     assert done.exit_code == 0
-    assert "the journal ends with record 27" in done.stdout
+    assert "the journal ends with record 28" in done.stdout
     kept = next(line.removeprefix("kept: ") for line in done.stdout.splitlines() if line.startswith("kept: "))
     assert Path(kept).read_bytes() == segments(stopped)[-1].read_bytes()[SECTOR : SECTOR + TORN]
     assert report(stopped)["start"] == {"decision": "start"}
     again = run(stopped, "repair", "--yes")
-    assert (again.exit_code, again.stdout) == (0, "nothing to repair: a start goes on after record 27\n")
+    assert (again.exit_code, again.stdout) == (0, "nothing to repair: a start goes on after record 28\n")
     opened(stopped).close()
 
 
@@ -182,21 +183,21 @@ def test_a_lost_commit_file_takes_the_operators_word(stopped: Paths) -> None:
     assert refused.exit_code == 1
     assert "neither the commit file nor Postgres" in refused.stderr
     # A word that the journal cannot keep: it ends before.
-    beyond = run(stopped, "repair", "--yes", "--last-acknowledged", "28")
+    beyond = run(stopped, "repair", "--yes", "--last-acknowledged", "29")
     assert beyond.exit_code == 1
     assert "later records were acknowledged" in beyond.stderr
     assert not (stopped.journal / "commit").exists()
-    done = run(stopped, "repair", "--yes", "--last-acknowledged", "27")
+    done = run(stopped, "repair", "--yes", "--last-acknowledged", "28")
     assert (done.exit_code, report(stopped)["good"]) == (0, True)
-    assert "made anew: the commit file, with record 27 as the last" in done.stdout
+    assert "made anew: the commit file, with record 28 as the last" in done.stdout
     # Where it can be read, it is.
-    assert "an operator's word for it is not taken" in run(stopped, "repair", "--last-acknowledged", "27").stderr
+    assert "an operator's word for it is not taken" in run(stopped, "repair", "--last-acknowledged", "28").stderr
 
 
 def test_dump_shows_records_by_sequence_and_kind(stopped: Paths) -> None:
     told = run(stopped, "dump")
     everything = records(told)
-    assert (told.exit_code, [record["seq"] for record in everything]) == (0, list(range(1, 28)))
+    assert (told.exit_code, [record["seq"] for record in everything]) == (0, list(range(1, 29)))
     assert everything[0]["kind"] == "EPOCH"
     assert everything[1]["body"] == {"account": 0, "name": "demo"}
     assert everything[2]["kind"] == "KEY_CREATED"
@@ -204,7 +205,7 @@ def test_dump_shows_records_by_sequence_and_kind(stopped: Paths) -> None:
     assert everything[3]["body"]["reason"] == "drill 0"
     some = records(run(stopped, "dump", "--from", "10", "--to", "14", "--kind", "kill_off"))
     assert [(record["seq"], record["kind"]) for record in some] == [(11, "KILL_OFF"), (13, "KILL_OFF")]
-    assert records(run(stopped, "dump", "--from", "28")) == []
+    assert records(run(stopped, "dump", "--from", "29")) == []
     wrong = run(stopped, "dump", "--kind", "NOPE")
     assert wrong.exit_code == 2
     assert "KILL_OFF" in wrong.stderr
