@@ -29,6 +29,7 @@ def run(data: Path, line: str, *more: str) -> Result:  # noqa: F811
 
 
 STORY: list[tuple[str, int, str]] = [
+    ("risk set account desk MAX_ORDER_QTY 3 --unit base --by ann --reason s", 0, "MAX_ORDER_QTY is 3"),
     ("risk set account desk MAX_ORDER_QTY 2 --by ann --reason new", 0, "MAX_ORDER_QTY is 2"),
     ("risk set account desk MAX_ORDER_QTY 2 --by ann --reason new", 0, "it was so already"),
     ("risk set account desk MAX_ORDER_QTY 2.2 --by ann --reason tenth", 0, "MAX_ORDER_QTY is 2.2"),
@@ -37,7 +38,6 @@ STORY: list[tuple[str, int, str]] = [
     ("risk set firm MAX_OPEN_ORDERS 500 --by ann --reason start", 0, "MAX_OPEN_ORDERS is 500"),
     ("risk set key 4 MAX_ORDER_NOTIONAL 1000 --by ann --reason start", 0, "MAX_ORDER_NOTIONAL is 1000"),
     ("risk set account desk MAX_LONG_POSITION 2 --symbol BTCUSDT --by ann --reason s", 0, "MAX_LONG_POSITION is 2"),
-    ("risk set account desk MAX_ORDER_QTY 1 --unit base --by ann --reason s", 0, "MAX_ORDER_QTY is 1"),
     ("risk override desk MAX_ORDER_QTY --symbol BTCUSDT --by ann --reason once", 0, "waits for a second person"),
     ("risk restrict BTCUSDT --account desk --by ann --reason delisting", 0, "BTCUSDT: restricted"),
     ("risk schedule --days mon,fri --from 08:00 --to 18:30 --by ann --reason office", 0, "hours: mon,fri 08:00-18:30"),
