@@ -1,7 +1,7 @@
 """What a venue reports: one tuple each, the kind first, then its fields in the order of the venue link.
 
 Prices and quantities are exact text, times are journal nanoseconds. Kinds: ACK REJECT NOT_SENT UNKNOWN FILL CANCELED
-CANCEL_REJECT CANCEL_UNKNOWN EXPIRED REPLACED REPLACE_REJECT FOUND ABSENT PRICE DEPTH HEARTBEAT.
+CANCEL_REJECT CANCEL_UNKNOWN EXPIRED DONE REPLACED REPLACE_REJECT FOUND ABSENT PRICE DEPTH HEARTBEAT.
 
 About an account (its name second): (READY, account, ready, reason, retry_after_ms or 0), (BUDGET, account, orders_left,
 retry_after_ms), (EXTERNAL, account, symbol, venue_order_id, client_id, side, type, time_in_force, quantity, cum_qty,
