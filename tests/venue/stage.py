@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from ordergate.config import Paths, Settings
@@ -20,7 +21,7 @@ from ordergate.config import master_key as master
 from ordergate.config.settings import Binance
 from ordergate.exchange import control
 from ordergate.exchange import main as exchange
-from ordergate.exchange.config import DEFAULT
+from ordergate.exchange.config import DEFAULT, Limits
 from ordergate.exchange.server import Server, opened
 from ordergate.venues import kill_reading, link
 from ordergate.venues.binance import credentials, opening
@@ -40,6 +41,10 @@ SHORT: dict[str, Any] = {
     "reconcile_every_s": 0.5,
 }
 """Margins that make a doubt last some four seconds; the window is long enough for a machine that is busy."""
+MARKET = msgspec.structs.replace(
+    DEFAULT, limits=Limits(weight=10 * Limits().weight, connections=10 * Limits().connections)
+)
+"""These margins do in a minute what the shipped ones do in ten: so a minute has the allowance of ten."""
 
 
 @dataclass
@@ -170,12 +175,12 @@ async def playing(*, open_session: bool = True, **changes: Any) -> AsyncIterator
         paths = Paths(directory)
         paths.prepare()
         master.generate(paths.master_key)
-        [key] = next(one.keys for one in DEFAULT.accounts if one.name == ACCOUNT)
+        [key] = next(one.keys for one in MARKET.accounts if one.name == ACCOUNT)
         settings_of = Settings()
         credentials.keep(
             paths.credentials, master.read(settings_of, paths, {}), Credential(ACCOUNT, key.api_key, key.secret or "")
         )
-        server = opened(DEFAULT, None)
+        server = opened(MARKET, None)
         runners, ports = [], []
         for app in (exchange.client_app(server), control.app(server)):
             runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
