@@ -44,6 +44,8 @@ ROOMS_THAT_PRINT = {"cli", "supervisor"}
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|services?|base|common|misc)($|_)")
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b")
 FLOATS = re.compile(r"\bf(32|64)\b|\b\d+\.\d+(?!\.)\b")
+# A serializer has to name the type in order to refuse it; the value itself is never bound.
+REFUSES_FLOAT = re.compile(r"\s*fn serialize_f(32|64)\(self, _: f\1\) ")
 OUTSIDE = re.compile(
     "|".join(
         [
@@ -121,7 +123,7 @@ def test_no_float_in_the_core() -> None:
         shown(path, number)
         for path in sources(".rs", TOP / "core_rs" / "core" / "src")
         for number, line in enumerate(without_tests_and_comments(path.read_text()), 1)
-        if FLOATS.search(line)
+        if FLOATS.search(line) and not REFUSES_FLOAT.match(line)
     ]
     assert not found, found
 

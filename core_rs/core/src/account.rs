@@ -40,6 +40,15 @@ pub struct Position {
 }
 
 impl Position {
+    /// No trades.
+    pub const NOTHING: Self = Self {
+        bought_qty: Amount::ZERO,
+        bought_quote: Amount::ZERO,
+        sold_qty: Amount::ZERO,
+        sold_quote: Amount::ZERO,
+        base_fees: Amount::ZERO,
+    };
+
     /// Bought − sold − fees taken in base; `None` when out of range.
     #[must_use]
     pub fn quantity(&self) -> Option<Amount> {

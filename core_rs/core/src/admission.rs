@@ -73,7 +73,7 @@ impl Engine {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let request = RequestKey {
-            key: key.to_owned(),
+            key: key.into(),
             fingerprint: fingerprint.0,
             fingerprint2: fingerprint.1,
         };
@@ -83,14 +83,15 @@ impl Engine {
             request_id,
             replaces: None,
         };
-        let (record, status, body, near) = self.decide(caller, account, instrument, asked, now);
-        let seq = self.enter(record, near, now)?;
+        let (record, near) = self.decide(caller, account, instrument, asked, now);
+        let seq = self.enter(&record, near, now)?;
+        let (status, body) = answer_of(record);
         Ok(Ok(Submitted::Stored { seq, status, body }))
     }
 
     /// Journals a decision, with what follows from it.
-    pub(crate) fn enter(&mut self, record: Record, near: Vec<Near>, now: Nanos) -> Result<Seq, Broken> {
-        let mode = match &record {
+    pub(crate) fn enter(&mut self, record: &Record, near: Vec<Near>, now: Nanos) -> Result<Seq, Broken> {
+        let mode = match record {
             Record::OrderAccepted(body) => {
                 self.take_rates(&body.terms, now);
                 Some(body.terms.mode)
@@ -98,7 +99,7 @@ impl Engine {
             Record::OrderDenied(body) => Some(body.terms.mode),
             _ => None,
         };
-        let seq = self.commit(record, now)?;
+        let seq = self.commit_kept(record, now)?;
         let Some(mode) = mode else { return Ok(seq) };
         for near in near {
             let watched = (near.scope, near.kind, mode);
@@ -257,7 +258,7 @@ impl Engine {
         instrument: &Instrument,
         asked: Asked<'_>,
         now: Nanos,
-    ) -> (Record, u16, String, Vec<Near>) {
+    ) -> (Record, Vec<Near>) {
         let Asked {
             order,
             request,
@@ -267,7 +268,7 @@ impl Engine {
         let (checked, mut decision) = self.assess(caller, account, instrument, &order, now);
         let id = self.state.last_seq() + 1;
         let terms = terms_of(caller, instrument, order, replaces);
-        let mut answer = String::with_capacity(512);
+        let mut answer = String::new();
         match checked {
             Ok(approved) => {
                 let blank = blank_view(&terms, &instrument.symbol);
@@ -280,8 +281,7 @@ impl Engine {
                         ..blank
                     },
                 );
-                let (hold, body) = (approved.hold.amount(), answer.clone());
-                let near = approved.near;
+                let (hold, near) = (approved.hold.amount(), approved.near);
                 let accepted = OrderAccepted {
                     terms,
                     hold,
@@ -290,12 +290,11 @@ impl Engine {
                     answer_status: 201,
                     answer,
                 };
-                (Record::OrderAccepted(accepted), 201, body, near)
+                (Record::OrderAccepted(accepted), near)
             }
             Err(failed) => {
                 render::denied_json(&mut answer, request_id, id, &failed);
                 decision.failed = failed;
-                let body = answer.clone();
                 let denied = OrderDenied {
                     terms,
                     request,
@@ -303,7 +302,7 @@ impl Engine {
                     answer_status: 422,
                     answer,
                 };
-                (Record::OrderDenied(denied), 422, body, Vec::new())
+                (Record::OrderDenied(denied), Vec::new())
             }
         }
     }
@@ -333,6 +332,16 @@ pub(crate) struct Asked<'a> {
     pub request_id: &'a str,
     /// The order that it takes over from.
     pub replaces: Option<OrderId>,
+}
+
+/// The stored answer of a decision: HTTP status and body.
+pub(crate) fn answer_of(record: Record) -> (u16, String) {
+    match record {
+        Record::OrderAccepted(accepted) => (accepted.answer_status, accepted.answer),
+        Record::OrderDenied(denied) => (denied.answer_status, denied.answer),
+        Record::ReplaceAsked(asked) => (asked.answer_status, asked.answer),
+        _ => (0, String::new()),
+    }
 }
 
 /// What was asked, as journaled.

@@ -220,12 +220,7 @@ impl State {
     pub(crate) fn count_today(&mut self, label: &Label, count: impl Fn(&mut Day) -> &mut u32) {
         let (mode, instrument) = (label.mode, label.instrument);
         for holder in label.holders() {
-            _ = self.sums.change(&mut self.digest, holder, mode, instrument, |tally| {
-                let mut tally = *tally;
-                let count = count(&mut tally.day);
-                *count = count.saturating_add(1);
-                Some(tally)
-            });
+            self.sums.count(&mut self.digest, holder, mode, instrument, &count);
         }
     }
 }

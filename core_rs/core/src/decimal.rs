@@ -10,6 +10,41 @@ pub const UNIT: i128 = 100_000_000;
 pub const MAX_NUMBER_TEXT: usize = 64;
 const MAX_EXPONENT: i32 = 28;
 
+/// The product; `None` when out of range. Nearly always both factors have 64 bits, and then it cannot be.
+pub(crate) const fn product(one: i128, other: i64) -> Option<i128> {
+    if one as i64 as i128 == one {
+        return Some(one.wrapping_mul(other as i128));
+    }
+    one.checked_mul(other as i128)
+}
+
+/// `value` ÷ [`UNIT`], towards −∞, and the rest, which is never negative.
+///
+/// A division of 128 bits is a call that takes longer than everything around it. The divisor is known, so that limb by
+/// limb it is a multiplication: UNIT is 256 × 390,625.
+pub(crate) const fn by_unit(value: i128) -> (i128, i128) {
+    const ODD: u64 = UNIT as u64 / 256;
+    let size = value.unsigned_abs();
+    let (low, high) = (size as u64 & 255, size >> 8);
+    let (quotient, rest) = if high >> 64 == 0 {
+        let high = high as u64;
+        ((high / ODD) as u128, high % ODD)
+    } else {
+        // A rest has 19 bits: with the next limb's 32 it fits 64.
+        let (top, upper) = ((high >> 64) as u64, high as u64);
+        let limb = ((top % ODD) << 32) | (upper >> 32);
+        let last = ((limb % ODD) << 32) | (upper & 0xffff_ffff);
+        let quotient = ((top / ODD) as u128) << 64 | (((limb / ODD) << 32) | (last / ODD)) as u128;
+        (quotient, last % ODD)
+    };
+    let (quotient, rest) = (quotient as i128, (rest << 8 | low) as i128);
+    match (value < 0, rest) {
+        (false, _) => (quotient, rest),
+        (true, 0) => (-quotient, 0),
+        (true, _) => (-quotient - 1, UNIT - rest),
+    }
+}
+
 /// Why a text is no number for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
@@ -206,6 +241,10 @@ impl DecimalText {
             bytes: [b'0'; DECIMAL_TEXT],
             start: DECIMAL_TEXT,
         };
+        if let (Ok(value), 0 | PLACES) = (u64::try_from(scaled), places) {
+            text.plain(value, places == PLACES);
+            return text;
+        }
         let mut wide = scaled.unsigned_abs();
         let mut decimals = places;
         // 128-bit division is slow: it is left as soon as the rest fits 64 bits.
@@ -231,6 +270,40 @@ impl DecimalText {
             text.bytes[text.start] = b'-';
         }
         text
+    }
+
+    /// The usual case: 64 bits, not negative, whole or with the places of money.
+    fn plain(&mut self, value: u64, is_scaled: bool) {
+        const WHOLE: u64 = UNIT as u64;
+        let (whole, mut rest) = if is_scaled {
+            (value / WHOLE, value % WHOLE)
+        } else {
+            (value, 0)
+        };
+        let mut at = DECIMAL_TEXT;
+        if rest != 0 {
+            let mut decimals = PLACES;
+            while rest % 10 == 0 {
+                (rest, decimals) = (rest / 10, decimals - 1);
+            }
+            for _ in 0..decimals {
+                at -= 1;
+                self.bytes[at] = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            at -= 1;
+            self.bytes[at] = b'.';
+        }
+        let mut rest = whole;
+        loop {
+            at -= 1;
+            self.bytes[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.start = at;
     }
 
     /// Puts a digit in front; zeros at the end of the decimals are left out, and the point follows the first decimal.
@@ -261,4 +334,61 @@ impl DecimalText {
 /// Writes a scaled number, for `Display`.
 pub(crate) fn write_decimal(f: &mut fmt::Formatter<'_>, scaled: i128, places: u32) -> fmt::Result {
     f.pad(DecimalText::new(scaled, places).as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn division_by_the_unit_is_the_plain_one() {
+        let edges = (0..127).map(|bits| 1_i128 << bits).chain([i128::MAX, UNIT, UNIT << 64]);
+        let near = edges.flat_map(|edge| [-UNIT, -257, -1, 0, 1, 99, UNIT].map(|step| edge.saturating_add(step)));
+        for value in near
+            .flat_map(|value| [value, -value, value.wrapping_mul(0x1234_5678_9abc_def1)])
+            .chain([i128::MIN])
+        {
+            assert_eq!(
+                by_unit(value),
+                (value.div_euclid(UNIT), value.rem_euclid(UNIT)),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_usual_decimals_read_as_all_others_do() {
+        for value in (0..2_000).chain((0..63).flat_map(|bits| [1 << bits, (1 << bits) + 10, 1_u64 << bits << 1])) {
+            for (scaled, places) in [(value, PLACES), (value / 1_000 * 1_000, PLACES), (value, 0)] {
+                // A minus sign takes the other way.
+                let (plain, other) = (
+                    DecimalText::new(scaled.into(), places),
+                    DecimalText::new(-i128::from(scaled), places),
+                );
+                assert_eq!(
+                    plain.as_str(),
+                    other.as_str().trim_start_matches('-'),
+                    "{scaled} {places}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_exact_or_none() {
+        for one in [
+            0,
+            1,
+            -1,
+            i64::MAX.into(),
+            i64::MIN.into(),
+            1 << 63,
+            i128::MAX,
+            i128::MIN,
+        ] {
+            for other in [0, 1, -1, 7, i64::MAX, i64::MIN] {
+                assert_eq!(product(one, other), one.checked_mul(other.into()), "{one} {other}");
+            }
+        }
+    }
 }

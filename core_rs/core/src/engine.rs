@@ -198,12 +198,17 @@ impl Engine {
 
     /// Appends a record: numbers it, encodes it, folds it.
     pub(crate) fn commit(&mut self, record: Record, now: Nanos) -> Result<Seq, Broken> {
+        self.commit_kept(&record, now)
+    }
+
+    /// As [`Engine::commit`], for who needs the record afterwards.
+    pub(crate) fn commit_kept(&mut self, record: &Record, now: Nanos) -> Result<Seq, Broken> {
         self.check_poison()?;
         let (seq, ts) = (self.state.last_seq() + 1, now.max(self.state.last_ts()));
         self.scratch.clear();
         let fills = self.state.counters().fills;
         let done = match record.encode(&mut self.scratch) {
-            Ok(()) => self.state.apply(seq, ts, &record),
+            Ok(()) => self.state.apply(seq, ts, record),
             Err(error) => Broken::at(seq, error),
         };
         match done {
@@ -220,13 +225,13 @@ impl Engine {
                     }
                     self.pursue_order(order, ts);
                 }
-                match &record {
+                match record {
                     Record::BalanceAdjusted(body) => self.watch.adjust(body),
                     Record::KillOn(_) | Record::KillOff(_) => self.kill_changes += 1,
                     _ => {}
                 }
                 let booked = self.state.counters().fills > fills;
-                if let Some((order, kind)) = self.windows.note(&self.state, &record, seq, booked) {
+                if let Some((order, kind)) = self.windows.note(&self.state, record, seq, booked) {
                     self.throttle(order, kind, ts)?;
                 }
                 Ok(seq)

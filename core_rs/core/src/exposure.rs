@@ -52,6 +52,27 @@ pub struct Day {
 }
 
 impl Tally {
+    /// Nothing traded, nothing open.
+    pub const NOTHING: Self = Self {
+        traded: Position::NOTHING,
+        open_buy: Amount::ZERO,
+        open_sell: Amount::ZERO,
+        open_notional: Amount::ZERO,
+        open_orders: 0,
+        last_price: None,
+        day: Day {
+            opening: Position::NOTHING,
+            opening_mark: None,
+            turnover: Money::ZERO,
+            quote_fees: Amount::ZERO,
+            other_fees: Money::ZERO,
+            unvalued_fees: 0,
+            orders: 0,
+            cancels: 0,
+            fills: 0,
+        },
+    };
+
     /// Bought − sold − fees in base: what the owner's own trades made of its position.
     #[must_use]
     pub fn position(&self) -> Option<Amount> {
@@ -82,20 +103,19 @@ impl Tally {
         }
     }
 
-    /// The tally after an open order of this side changed from the one to the other; `None` when out of range.
-    pub(crate) fn with_open(&self, side: Side, before: Option<Open>, now: Option<Open>) -> Option<Self> {
+    /// An open order of this side changed from the one to the other; `None` when out of range.
+    pub(crate) fn change_open(&mut self, side: Side, before: Option<Open>, now: Option<Open>) -> Option<()> {
         let part =
             |open: Option<Open>| open.map_or((Amount::ZERO, Amount::ZERO, 0), |open| (open.qty, open.notional, 1));
         let ((old_qty, old_notional, old_count), (qty, notional, count)) = (part(before), part(now));
-        let mut tally = *self;
         let leaves = match side {
-            Side::Buy => &mut tally.open_buy,
-            Side::Sell => &mut tally.open_sell,
+            Side::Buy => &mut self.open_buy,
+            Side::Sell => &mut self.open_sell,
         };
         *leaves = leaves.checked_sub(old_qty)?.checked_add(qty)?;
-        tally.open_notional = tally.open_notional.checked_sub(old_notional)?.checked_add(notional)?;
-        tally.open_orders = tally.open_orders.checked_sub(old_count)?.checked_add(count)?;
-        Some(tally)
+        self.open_notional = self.open_notional.checked_sub(old_notional)?.checked_add(notional)?;
+        self.open_orders = self.open_orders.checked_sub(old_count)?.checked_add(count)?;
+        Some(())
     }
 
     /// The tally after a trade; `None` when out of range.

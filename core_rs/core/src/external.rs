@@ -28,7 +28,7 @@ impl Order {
             time_in_force: found.time_in_force,
             qty: found.qty,
             price: found.price,
-            client_order_id: found.client_order_id.clone(),
+            client_order_id: found.client_order_id.as_deref().map(Into::into),
             strategy_id: None,
             valid_for_ms: None,
             conditions: found.stop_price.map(|stop_price| {
@@ -103,7 +103,7 @@ impl State {
     #[must_use]
     pub fn client_id_at_venue(&self, order: &Order) -> String {
         if order.is_external() {
-            return order.terms.client_order_id.clone().unwrap_or_default();
+            return order.terms.client_order_id.as_deref().unwrap_or_default().to_owned();
         }
         format!("og{}-{}", self.install(), order.id)
     }

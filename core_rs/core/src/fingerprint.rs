@@ -22,13 +22,13 @@ pub fn fingerprint(order: &NewOrder) -> (u64, u64) {
     hash.update(order.price.unwrap_or_default().0.to_be_bytes());
     hash.update(order.valid_for_ms.unwrap_or_default().to_be_bytes());
     let texts = [
-        Some(&order.symbol),
-        order.client_order_id.as_ref(),
-        order.strategy_id.as_ref(),
+        Some(order.symbol.as_str()),
+        order.client_order_id.as_deref(),
+        order.strategy_id.as_deref(),
     ];
     for text in texts {
         // An id is never empty: length zero says "none". Lengths are at most 64.
-        let text = text.map(String::as_bytes).unwrap_or_default();
+        let text = text.map(str::as_bytes).unwrap_or_default();
         hash.update([text.len() as u8]);
         hash.update(text);
     }

@@ -296,7 +296,7 @@ impl Engine {
             qty,
             price: None,
             client_order_id: None,
-            strategy_id: holding.strategy.clone(),
+            strategy_id: holding.strategy.as_deref().map(Into::into),
             valid_for_ms: None,
             conditions: None,
         };
@@ -319,7 +319,7 @@ impl Engine {
             hold: qty.into(),
             terms,
             request: RequestKey {
-                key,
+                key: key.into(),
                 fingerprint: 0,
                 fingerprint2: 0,
             },

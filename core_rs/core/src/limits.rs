@@ -3,6 +3,7 @@
 //! A limit is always a maximum, so the smaller one is the stricter. Firm limits bind the sum over all accounts, an
 //! account's its own orders; a limit can be narrowed to one symbol. PAPER and LIVE are measured apart, by the same limits.
 
+use crate::risk::Kinds;
 use crate::terms::{AccountId, InstrumentId, KeyId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -203,24 +204,51 @@ pub struct LimitScope {
 
 /// The limits of one scope, by kind, each in its unit's integer; at most one of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitSet([Option<i128>; LimitKind::ALL.len()]);
+pub struct LimitSet {
+    kinds: Kinds,
+    /// Zero for those that are not.
+    values: [i128; LimitKind::ALL.len()],
+}
 
 impl Default for LimitSet {
     fn default() -> Self {
-        Self([None; LimitKind::ALL.len()])
+        let (kinds, values) = (Kinds::default(), [0; LimitKind::ALL.len()]);
+        Self { kinds, values }
     }
 }
 
 impl LimitSet {
     /// The limit of a kind.
+    #[inline]
     #[must_use]
     pub const fn get(&self, kind: LimitKind) -> Option<i128> {
-        self.0[kind as usize - 1]
+        if self.kinds.contains(kind) {
+            Some(self.values[kind as usize - 1])
+        } else {
+            None
+        }
     }
 
     /// Sets or removes a limit; the one before.
     pub const fn set(&mut self, kind: LimitKind, value: Option<i128>) -> Option<i128> {
-        std::mem::replace(&mut self.0[kind as usize - 1], value)
+        let old = self.get(kind);
+        self.values[kind as usize - 1] = match value {
+            Some(value) => {
+                self.kinds.insert(kind);
+                value
+            }
+            None => {
+                self.kinds.remove(kind);
+                0
+            }
+        };
+        old
+    }
+
+    /// Which are set.
+    #[must_use]
+    pub const fn kinds(&self) -> Kinds {
+        self.kinds
     }
 
     /// Those that are set.
@@ -232,8 +260,8 @@ impl LimitSet {
 
     /// True when nothing is limited.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+    pub const fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
     }
 }
 
@@ -306,12 +334,16 @@ impl LimitTable {
             strategy.and_then(|name| self.strategies.get(name)),
             self.keys.get(&key),
         ];
-        let places = [None, Some(instrument)];
-        owners
-            .into_iter()
-            .flatten()
-            .flat_map(move |own| places.into_iter().filter_map(|place| own.get(&place)))
-            .map(|(scope, set)| (scope, set))
+        let mut found = [None; 2 * 4];
+        let mut count = 0;
+        for own in owners.into_iter().flatten() {
+            for place in [None, Some(instrument)] {
+                if let Some((scope, set)) = own.get(&place) {
+                    (found[count], count) = (Some((scope, set)), count + 1);
+                }
+            }
+        }
+        found.into_iter().map_while(|found| found)
     }
 
     /// Every scope with limits, in order.

@@ -1,5 +1,6 @@
 //! Reading a JSON body: members as they stand in it, what they may hold, and every wrong one named.
 
+use crate::flat::flat_object;
 use crate::number::NumberError;
 use crate::refusal::{self, FieldError, Refusal};
 use crate::terms::{OrdType, TimeInForce};
@@ -10,6 +11,7 @@ use std::fmt;
 
 /// No more wrong members than this are named: a refusal stays small whatever the body.
 const MAX_FIELD_ERRORS: usize = 16;
+const UNKNOWN_MEMBER: &str = "is not a known member";
 /// No more of an unknown member's name than this is repeated, in characters.
 const MAX_ECHO: usize = 64;
 
@@ -39,7 +41,7 @@ members! {
 /// The members as they stand in the body, and what is wrong with them so far.
 #[derive(Default)]
 pub(crate) struct Members<'a> {
-    pub raw: [Option<&'a RawValue>; Member::NAMES.len()],
+    pub raw: [Option<&'a str>; Member::NAMES.len()],
     pub errors: Vec<FieldError>,
 }
 
@@ -83,13 +85,10 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Name>()? {
             // Kept as text: numbers keep their digits, and nesting is skipped without recursion.
-            let value = map.next_value::<&RawValue>()?;
+            let value = map.next_value::<&RawValue>()?.get();
             match name {
-                Name::Unknown(name) => self.wrong(&name, "is not a known member"),
-                Name::Known(member) if self.raw[member as usize].is_some() => {
-                    self.wrong(member.name(), "is given twice");
-                }
-                Name::Known(member) => self.raw[member as usize] = Some(value),
+                Name::Unknown(name) => self.wrong(&name, UNKNOWN_MEMBER),
+                Name::Known(member) => self.keep(member, value),
             }
         }
         Ok(())
@@ -97,6 +96,13 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
 }
 
 impl<'a> Members<'a> {
+    fn keep(&mut self, member: Member, raw: &'a str) {
+        match &mut self.raw[member as usize] {
+            Some(_) => self.wrong(member.name(), "is given twice"),
+            place => *place = Some(raw),
+        }
+    }
+
     pub fn wrong(&mut self, field: &str, message: impl Into<String>) {
         if self.errors.len() < MAX_FIELD_ERRORS {
             self.errors.push(FieldError {
@@ -108,7 +114,7 @@ impl<'a> Members<'a> {
 
     /// A member decoded by `decode`; what is wrong is noted. A null is no value and does not stand for absence.
     pub fn optional<T>(&mut self, member: Member, decode: impl FnOnce(&'a str) -> Result<T, Wrong>) -> Option<T> {
-        let raw = self.raw[member as usize]?.get();
+        let raw = self.raw[member as usize]?;
         match if raw == "null" {
             wrong("must not be null")
         } else {
@@ -225,6 +231,14 @@ pub(crate) fn word<T: Copy>(
 pub(crate) fn read_members(body: &[u8]) -> Result<Members<'_>, Refusal> {
     let malformed = |detail: String| Refusal::new(refusal::MALFORMED_JSON, detail);
     let body = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8".to_owned()))?;
+    let mut members = Members::default();
+    let flat = flat_object(body, |name, raw| match Member::parse(name) {
+        Some(member) => members.keep(member, raw),
+        None => members.wrong(&name.chars().take(MAX_ECHO).collect::<String>(), UNKNOWN_MEMBER),
+    });
+    if flat.is_some() {
+        return Ok(members);
+    }
     let mut members = Members::default();
     let mut reader = serde_json::Deserializer::from_str(body);
     // The parser's own message may repeat the body, so only the place is told.

@@ -6,7 +6,7 @@
 
 pub use crate::decimal::{MAX_NUMBER_TEXT, NumberError, PLACES, UNIT, parse_decimal};
 
-use crate::decimal::write_decimal;
+use crate::decimal::{by_unit, write_decimal};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -225,21 +225,20 @@ impl Money {
     #[must_use]
     pub const fn to_amount_ceil(self) -> Amount {
         // The quotient is far from the ends of the range: adding one cannot overflow.
-        let below = self.0.div_euclid(UNIT);
-        Amount(if self.0.rem_euclid(UNIT) == 0 { below } else { below + 1 })
+        let (below, rest) = by_unit(self.0);
+        Amount(if rest == 0 { below } else { below + 1 })
     }
 
     /// To 8 decimals, towards −∞.
     #[must_use]
     pub const fn to_amount_floor(self) -> Amount {
-        Amount(self.0.div_euclid(UNIT))
+        Amount(by_unit(self.0).0)
     }
 
     /// To 8 decimals, to the nearest, ties to the even neighbour.
     #[must_use]
     pub const fn to_amount_half_even(self) -> Amount {
-        let below = self.0.div_euclid(UNIT);
-        let rest = self.0.rem_euclid(UNIT);
+        let (below, rest) = by_unit(self.0);
         let up = rest * 2 > UNIT || (rest * 2 == UNIT && below % 2 != 0);
         Amount(if up { below + 1 } else { below })
     }

@@ -81,7 +81,7 @@ impl State {
     /// The last record holds the answer of this request: its key is kept for a day.
     pub(crate) fn store_request(&mut self, owner: AccountId, request: &RequestKey) -> Result<Arc<str>, Broken> {
         let (seq, at) = (self.last_seq, self.last_ts);
-        let key: Arc<str> = request.key.as_str().into();
+        let key = Arc::clone(&request.key);
         let entry = Request {
             fingerprint: (request.fingerprint, request.fingerprint2),
             seq,

@@ -7,6 +7,7 @@
 use crate::limits::{LimitKind, LimitScope};
 use crate::number::{Amount, Money, Price, Qty, Rate};
 use crate::order::Order;
+use crate::packing::pack;
 use crate::risk::{Kinds, Totals, VenueFacts};
 use crate::terms::{
     AccountId, BreachAction, ChangeOutcome, DriftClass, InstrumentId, KeyId, KillCause, KillScope, Mode, Nanos,
@@ -14,6 +15,7 @@ use crate::terms::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Version of the fold: a follower of another version exits, and state hashes compare only within one.
 pub const FOLD_VERSION: u32 = 4;
@@ -362,10 +364,10 @@ pub struct Terms {
     pub qty: Qty,
     /// Limit price; `None` for what trades at the market.
     pub price: Option<Price>,
-    /// The client's own id, unique among the account's working orders.
-    pub client_order_id: Option<String>,
+    /// The client's own id, unique among the account's working orders; shared with the order in memory.
+    pub client_order_id: Option<Arc<str>>,
     /// Name of the strategy.
-    pub strategy_id: Option<String>,
+    pub strategy_id: Option<Arc<str>>,
     /// How long the order may wait to be sent, in milliseconds; `None` is the default of 2,000.
     pub valid_for_ms: Option<u32>,
     /// What few orders ask for; `None` is nothing of it.
@@ -415,8 +417,8 @@ impl Terms {
 /// The request's identity, kept for 24 hours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestKey {
-    /// The `Idempotency-Key` header.
-    pub key: String,
+    /// The `Idempotency-Key` header; shared with the table of keys and the order.
+    pub key: Arc<str>,
     /// First 16 bytes of SHA-256 over the decoded request.
     pub fingerprint: u64,
     /// See `fingerprint`: the second half.
@@ -1051,7 +1053,13 @@ macro_rules! records {
             /// # Errors
             /// Never in practice: every body serialises.
             pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
-                match self { $(Self::$name(body) => rmp_serde::encode::write(out, body)),+ }
+                let packed = match self { $(Self::$name(body) => pack(out, body)),+ };
+                packed.map_err(serde::ser::Error::custom)
+            }
+            /// What [`Record::encode`] has to write.
+            #[cfg(test)]
+            pub(crate) fn as_rmp_serde(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+                match self { $(Self::$name(body) => rmp_serde::to_vec(body)),+ }
             }
             /// Appends the body as a JSON object for people: members as in the structs above, decimals and words.
             ///

@@ -156,7 +156,9 @@ pub fn order_json(out: &mut String, order: &OrderView<'_>) {
     out.push_str(",\"replacedBy\":");
     push_id_or_null(out, order.replaced_by);
     out.push_str(",\"receivedAt\":");
+    let received_from = out.len();
     push_time_or_null(out, Some(order.received_at));
+    let received = received_from..out.len();
     out.push_str(",\"durableAt\":");
     push_time_or_null(out, order.durable_at);
     out.push_str(",\"sentAt\":");
@@ -164,7 +166,11 @@ pub fn order_json(out: &mut String, order: &OrderView<'_>) {
     out.push_str(",\"ackedAt\":");
     push_time_or_null(out, order.acked_at);
     out.push_str(",\"updatedAt\":");
-    push_time_or_null(out, Some(order.updated_at));
+    if order.updated_at == order.received_at {
+        out.extend_from_within(received);
+    } else {
+        push_time_or_null(out, Some(order.updated_at));
+    }
     push_word(
         out,
         ",\"origin\":\"",

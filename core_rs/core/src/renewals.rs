@@ -314,15 +314,15 @@ impl Engine {
         let asked = Asked {
             order: new,
             request: RequestKey {
-                key,
+                key: key.into(),
                 fingerprint: 0,
                 fingerprint2: 0,
             },
             request_id: "replace",
             replaces: Some(id),
         };
-        let (record, _, _, near) = self.decide(caller, account, instrument, asked, now);
-        self.enter(record, near, now)?;
+        let (record, near) = self.decide(caller, account, instrument, asked, now);
+        self.enter(&record, near, now)?;
         self.changed.push(id);
         Ok(())
     }

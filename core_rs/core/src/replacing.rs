@@ -5,7 +5,7 @@
 //! wanted. What was asked for stands in the old order, so that a start between the two halves goes on with the second.
 
 use crate::account::Account;
-use crate::admission::Submitted;
+use crate::admission::{Submitted, answer_of};
 use crate::engine::{Caller, Decided, Engine};
 use crate::facts;
 use crate::lifecycle::{self, Change, Effect, Event, Row};
@@ -46,9 +46,10 @@ impl Engine {
             Err(refusal) => Ok(Err(refusal)),
             Ok(Judged::Repeat(seq)) => Ok(Ok(Submitted::Repeat { seq })),
             Ok(Judged::Asked(asked)) => {
-                let (status, body) = (asked.answer_status, asked.answer.clone());
-                let seq = self.commit(Record::ReplaceAsked(*asked), now)?;
+                let record = Record::ReplaceAsked(*asked);
+                let seq = self.commit_kept(&record, now)?;
                 self.pursue_replaced(id, now)?;
+                let (status, body) = answer_of(record);
                 Ok(Ok(Submitted::Stored { seq, status, body }))
             }
         }
@@ -96,7 +97,7 @@ impl Engine {
         Ok(Judged::Asked(Box::new(ReplaceAsked {
             terms,
             request: RequestKey {
-                key: key.to_owned(),
+                key: key.into(),
                 fingerprint: fingerprint.0,
                 fingerprint2: fingerprint.1,
             },

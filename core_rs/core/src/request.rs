@@ -7,6 +7,7 @@ use crate::number::{Amount, NumberError, Price, Qty, UNIT, parse_decimal};
 use crate::refusal::{self, Refusal};
 use crate::terms::{Mode, Nanos, OrdType, Seq, Side, TimeInForce};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 pub use crate::fingerprint::{fingerprint, replace_fingerprint};
 
@@ -44,9 +45,9 @@ pub struct NewOrder {
     /// Journal time at which a GTD order is canceled.
     pub expire_at: Option<Nanos>,
     /// The client's own id.
-    pub client_order_id: Option<String>,
+    pub client_order_id: Option<Arc<str>>,
     /// Name of the strategy.
-    pub strategy_id: Option<String>,
+    pub strategy_id: Option<Arc<str>>,
     /// How long the order may wait to be sent, in milliseconds.
     pub valid_for_ms: Option<u32>,
     /// The override that excuses the order from checks.
@@ -73,10 +74,10 @@ pub fn is_client_id(text: &str, longest: usize) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte))
 }
 
-fn client_id(raw: &str, longest: usize, message: &'static str) -> Result<String, Wrong> {
+fn client_id(raw: &str, longest: usize, message: &'static str) -> Result<Arc<str>, Wrong> {
     let id = text(raw)?;
     if is_client_id(&id, longest) {
-        Ok(id.into_owned())
+        Ok(id.into())
     } else {
         wrong(message)
     }

@@ -18,7 +18,7 @@ mod size;
 mod table;
 
 pub use figures::{Bound, Figures, Kinds};
-pub(crate) use inputs::needs_totals;
+pub(crate) use inputs::NEEDS_TOTALS;
 pub use inputs::{Binding, Inputs, JournalHealth, MAX_SCOPES, Market, Totals, VenueFacts};
 pub(crate) use ladder::with_slippage;
 pub use ladder::{Approved, Hold, MARKET_BUY_PERCENT, QUOTE_ORDER_PERCENT, base_for_quote, check, usage};

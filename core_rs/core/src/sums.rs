@@ -4,11 +4,12 @@
 //! orders, so that an order which would trade with another of the same group is found without a search.
 
 use crate::digest::{Digest, Mix};
-use crate::exposure::{Open, Tally};
+use crate::exposure::{Day, Open, Tally};
 use crate::number::Price;
 use crate::terms::{AccountId, InstrumentId, Mode, OrderId, Side};
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// Index of a strategy, in order of first mention by an order.
 pub(crate) type StrategyIndex = u32;
@@ -40,6 +41,8 @@ pub(crate) struct Slot {
     pub tally: Tally,
     /// Its part of the state's hash.
     mark: u128,
+    /// The same without the counts of the day, which change most often and come last; `None` when they never did.
+    uncounted: Option<Mix>,
     /// How far the working orders reach, BUY and SELL, of those that only take and those that may rest: kept for
     /// accounts only.
     reach: [[BTreeSet<(Price, OrderId)>; 2]; 2],
@@ -55,7 +58,7 @@ pub(crate) struct Sums {
     accounts: Vec<Table>,
     strategies: Vec<Table>,
     names: Vec<String>,
-    indexes: BTreeMap<String, StrategyIndex>,
+    indexes: HashMap<String, StrategyIndex, FixedState>,
 }
 
 const fn place(mode: Mode) -> usize {
@@ -141,7 +144,7 @@ impl Sums {
         now: Option<Open>,
     ) -> Option<()> {
         let slot = self.slot(holder, mode, instrument);
-        slot.tally = slot.tally.with_open(side, before, now)?;
+        slot.tally.change_open(side, before, now)?;
         if matches!(holder, Holder::Account(_)) {
             let reach = |open: Option<Open>| open.and_then(|open| open.reach).map(|price| (price, order));
             let rests = now.or(before).is_some_and(|open| open.rests);
@@ -168,7 +171,14 @@ impl Sums {
     ) -> Option<()> {
         let slot = self.slot(holder, mode, instrument);
         slot.tally = alter(&slot.tally)?;
-        let mark = digest_of(&slot.tally, holder, mode, instrument);
+        let uncounted = mix_uncounted(&slot.tally, holder, mode, instrument);
+        slot.uncounted = Some(uncounted);
+        let mark = if slot.tally.settled() == Tally::NOTHING {
+            // It may as well not be there.
+            0
+        } else {
+            mix_counts(uncounted, &slot.tally)
+        };
         digest.replace(std::mem::replace(&mut slot.mark, mark), mark);
         Some(())
     }
@@ -184,6 +194,25 @@ impl Sums {
         let slot = table.and_then(|table| table[place(mode)].get(instrument as usize)?.as_ref());
         let prices = slot.into_iter().flat_map(|slot| slot.reach.as_flattened());
         prices.flat_map(|orders| orders.iter().map(|(_, order)| *order))
+    }
+
+    /// Adds one to a count of the day.
+    pub fn count(
+        &mut self,
+        digest: &mut Digest,
+        holder: Holder,
+        mode: Mode,
+        instrument: InstrumentId,
+        count: impl FnOnce(&mut Day) -> &mut u32,
+    ) {
+        let slot = self.slot(holder, mode, instrument);
+        let count = count(&mut slot.tally.day);
+        *count = count.saturating_add(1);
+        let uncounted = *slot
+            .uncounted
+            .get_or_insert_with(|| mix_uncounted(&slot.tally, holder, mode, instrument));
+        let mark = mix_counts(uncounted, &slot.tally);
+        digest.replace(std::mem::replace(&mut slot.mark, mark), mark);
     }
 
     /// The boldest price of an account's working orders of this side, of those that may rest or of those that only take,
@@ -218,12 +247,8 @@ fn entry<T: Default>(list: &mut Vec<T>, nth: u32) -> &mut T {
     &mut list[nth]
 }
 
-/// A tally's facts in the state's hash; what open orders add is told by these. One without facts adds nothing, since
-/// it may as well not be there.
-fn digest_of(tally: &Tally, holder: Holder, mode: Mode, instrument: InstrumentId) -> u128 {
-    if tally.settled() == Tally::default() {
-        return 0;
-    }
+/// A tally's facts in the state's hash, but for the counts of the day; what open orders add is told by these.
+fn mix_uncounted(tally: &Tally, holder: Holder, mode: Mode, instrument: InstrumentId) -> Mix {
     let (kind, id) = holder.words();
     let mut mix = Mix::new(11)
         .word(kind << 32 | u64::from(mode as u8))
@@ -239,10 +264,14 @@ fn digest_of(tally: &Tally, holder: Holder, mode: Mode, instrument: InstrumentId
     }
     let price = |price: Option<Price>| price.map(|price| price.0);
     mix = mix.maybe(price(tally.last_price)).maybe(price(day.opening_mark));
-    mix = mix.wide(day.turnover.0).wide(day.quote_fees.0).wide(day.other_fees.0);
+    mix.wide(day.turnover.0).wide(day.quote_fees.0).wide(day.other_fees.0)
+}
+
+fn mix_counts(uncounted: Mix, tally: &Tally) -> u128 {
+    let day = &tally.day;
     let counts = [day.unvalued_fees, day.orders, day.cancels, day.fills];
     counts
         .into_iter()
-        .fold(mix, |mix, count| mix.word(count.into()))
+        .fold(uncounted, |mix, count| mix.word(count.into()))
         .finish()
 }

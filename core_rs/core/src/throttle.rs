@@ -1,6 +1,6 @@
 //! Rate limits in integers (the generic cell rate algorithm): no timer, no bucket to refill, `now` is given.
 
-use crate::limits::LimitScope;
+use crate::limits::Owner;
 use crate::terms::Nanos;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
@@ -34,7 +34,11 @@ impl Throttle {
     pub fn used(&self, now: Nanos) -> u32 {
         let now = i128::from(now) * i128::from(self.rate);
         let ahead = self.due.saturating_sub(now).max(0);
-        u32::try_from((ahead + SECOND - 1) / SECOND).unwrap_or(u32::MAX)
+        // 64 bits divide faster, and they are enough for a wait of 18 seconds at a rate of a billion.
+        match u64::try_from(ahead) {
+            Ok(ahead) => u32::try_from(ahead.div_ceil(SECOND as u64)).unwrap_or(u32::MAX),
+            Err(_) => u32::try_from((ahead + SECOND - 1) / SECOND).unwrap_or(u32::MAX),
+        }
     }
 
     /// Takes one place, or says after how many nanoseconds there will be one (and takes none).
@@ -58,33 +62,63 @@ impl Throttle {
     }
 }
 
-/// Rates that limits set, by their scope. There are no more of them than scopes with such a limit.
+/// Rates that limits set, by their owner: none is narrowed to a symbol. There are no more of them than owners with such
+/// a limit, and those are found by index.
 #[derive(Debug, Clone, Default)]
-pub struct ScopedRates(HashMap<LimitScope, Throttle, FixedState>);
+pub struct ScopedRates {
+    firm: Option<Throttle>,
+    accounts: Vec<Option<Throttle>>,
+    strategies: HashMap<String, Option<Throttle>, FixedState>,
+    keys: Vec<Option<Throttle>>,
+}
 
 impl ScopedRates {
-    /// Places of the scope's rate that are taken now: one more must not be more than the rate.
+    /// Places of the owner's rate that are taken now: one more must not be more than the rate.
     #[must_use]
-    pub fn used(&self, scope: &LimitScope, now: Nanos) -> u32 {
-        self.0.get(scope).map_or(0, |throttle| throttle.used(now))
+    pub fn used(&self, owner: &Owner, now: Nanos) -> u32 {
+        let throttle = match owner {
+            Owner::Firm => self.firm.as_ref(),
+            Owner::Account(id) => self.accounts.get(*id as usize).and_then(Option::as_ref),
+            Owner::Strategy(name) => self.strategies.get(name).and_then(Option::as_ref),
+            Owner::Key(id) => self.keys.get(*id as usize).and_then(Option::as_ref),
+        };
+        throttle.map_or(0, |throttle| throttle.used(now))
     }
 
-    /// Takes a place in a scope's rate, whether there is one or not: whoever takes has checked. A rate that was changed
+    /// Takes a place in an owner's rate, whether there is one or not: whoever takes has checked. A rate that was changed
     /// starts anew.
-    pub fn take(&mut self, scope: &LimitScope, rate_per_second: u32, now: Nanos) {
-        match self.0.get_mut(scope) {
-            Some(throttle) if throttle.rate == rate_per_second => _ = throttle.admit(now),
-            Some(throttle) => {
-                *throttle = Throttle::new(rate_per_second, rate_per_second);
-                _ = throttle.admit(now);
+    pub fn take(&mut self, owner: &Owner, rate_per_second: u32, now: Nanos) {
+        let throttle = match owner {
+            Owner::Firm => &mut self.firm,
+            Owner::Account(id) => nth(&mut self.accounts, *id),
+            Owner::Key(id) => nth(&mut self.keys, *id),
+            Owner::Strategy(name) => {
+                if !self.strategies.contains_key(name) {
+                    self.strategies.insert(name.clone(), None);
+                }
+                match self.strategies.get_mut(name) {
+                    Some(throttle) => throttle,
+                    None => return,
+                }
             }
-            None => {
-                let mut throttle = Throttle::new(rate_per_second, rate_per_second);
-                _ = throttle.admit(now);
-                self.0.insert(scope.clone(), throttle);
+        };
+        match throttle {
+            Some(throttle) if throttle.rate == rate_per_second => _ = throttle.admit(now),
+            throttle => {
+                let mut new = Throttle::new(rate_per_second, rate_per_second);
+                _ = new.admit(now);
+                *throttle = Some(new);
             }
         }
     }
+}
+
+fn nth(throttles: &mut Vec<Option<Throttle>>, id: u32) -> &mut Option<Throttle> {
+    let place = id as usize;
+    if throttles.len() <= place {
+        throttles.resize(place + 1, None);
+    }
+    &mut throttles[place]
 }
 
 #[cfg(test)]
@@ -134,10 +168,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_was_changed_starts_anew() {
-        let firm = LimitScope {
-            owner: crate::limits::Owner::Firm,
-            instrument: None,
-        };
+        let firm = Owner::Firm;
         let mut rates = ScopedRates::default();
         assert_eq!(rates.used(&firm, START), 0);
         rates.take(&firm, 2, START);
@@ -146,6 +177,13 @@ mod tests {
         assert_eq!(rates.used(&firm, START + SECOND / 2), 1);
         rates.take(&firm, 5, START);
         assert_eq!(rates.used(&firm, START), 1);
+        for other in [Owner::Account(3), Owner::Key(3), Owner::Strategy("s".into())] {
+            assert_eq!(rates.used(&other, START), 0);
+            rates.take(&other, 2, START);
+            rates.take(&other, 2, START);
+            rates.take(&Owner::Account(1), 9, START);
+            assert_eq!(rates.used(&other, START), 2, "{other:?}");
+        }
     }
 
     #[test]

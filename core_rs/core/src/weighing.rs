@@ -9,7 +9,7 @@ use crate::number::{Amount, Price, Rate};
 use crate::record::{CheckResult, Decision, DecisionInputs, TallyInputs, Terms};
 use crate::refusal::{self, Refusal};
 use crate::request::NewOrder;
-use crate::risk::{self, Approved, Binding, Inputs, Kinds, MAX_SCOPES, Market, PAR, Totals, VenueFacts, needs_totals};
+use crate::risk::{self, Approved, Binding, Inputs, Kinds, MAX_SCOPES, Market, NEEDS_TOTALS, PAR, Totals, VenueFacts};
 use crate::terms::{InstrumentId, Mode, Nanos, Side, TradingState};
 
 /// Quantities behind the best prices that are older than this are none.
@@ -39,15 +39,19 @@ impl Engine {
         // Owners come in this sequence: firm, account, strategy. Keys have no sums.
         let mut sums = [Sums::default(); 3];
         let mut sets = [None; MAX_SCOPES];
-        let binding = self.state.limit_sets(account.id, strategy, caller.key, id);
-        sets.iter_mut().zip(binding).for_each(|(place, set)| *place = Some(set));
-        for (scope, limits) in sets.into_iter().flatten() {
+        let (mut count, mut kinds) = (0, Kinds::default());
+        for (place, (scope, limits)) in sets
+            .iter_mut()
+            .zip(self.state.limit_sets(account.id, strategy, caller.key, id))
+        {
+            (*place, count) = (Some((scope, limits)), count + 1);
+            kinds = kinds.with(limits.kinds());
             let Some(place) = place_of(&scope.owner) else { continue };
             if sums[place].bit == 0 {
                 sums[place].bit = scope.owner.bit();
                 sums[place].tally = self.state.tally(&scope.owner, mode, id);
             }
-            let reaches_others = scope.instrument.is_none() && limits.iter().any(|(kind, _)| needs_totals(kind));
+            let reaches_others = scope.instrument.is_none() && limits.kinds().meets(NEEDS_TOTALS);
             if reaches_others && sums[place].others.is_none() {
                 sums[place].others = Some(self.totals(&scope.owner, mode, id));
             }
@@ -59,7 +63,7 @@ impl Engine {
             }
         }
         let mut bindings: [Option<Binding<'_>>; MAX_SCOPES] = [const { None }; MAX_SCOPES];
-        for (binding, (scope, limits)) in bindings.iter_mut().zip(sets.into_iter().flatten()) {
+        for (binding, (scope, limits)) in bindings.iter_mut().zip(sets[..count].iter().copied().flatten()) {
             let own = place_of(&scope.owner).map(|place| &sums[place]);
             *binding = Some(Binding {
                 scope,
@@ -68,15 +72,11 @@ impl Engine {
                 others: own.and_then(|own| own.others.as_ref()),
                 rate_used: limits
                     .get(LimitKind::NewOrderRate)
-                    .map_or(0, |_| self.order_rates.used(scope, now)),
+                    .map_or(0, |_| self.order_rates.used(&scope.owner, now)),
             });
         }
-        let is_set = |kind: LimitKind| {
-            bindings
-                .iter()
-                .flatten()
-                .any(|binding| binding.limits.get(kind).is_some())
-        };
+        let bindings = &bindings[..count];
+        let is_set = |kind: LimitKind| kinds.contains(kind);
         let needs_doubt = is_set(LimitKind::MaxDoubtAge);
         let needs_drawdown = is_set(LimitKind::MaxDrawdown);
         let equity = (needs_drawdown || is_set(LimitKind::MaxConcentration))
@@ -91,7 +91,7 @@ impl Engine {
         let inputs = Inputs {
             account: &account.name,
             instrument,
-            bindings: &bindings,
+            bindings,
             own,
             strategy: mine,
             free: self.state.free(account, mode, id, order.side),
@@ -159,7 +159,7 @@ impl Engine {
         for (scope, limits) in sets {
             if let Some(rate) = limits.get(LimitKind::NewOrderRate) {
                 self.order_rates
-                    .take(scope, u32::try_from(rate).unwrap_or(u32::MAX), now);
+                    .take(&scope.owner, u32::try_from(rate).unwrap_or(u32::MAX), now);
             }
         }
         if terms.mode == Mode::Live {
@@ -183,14 +183,14 @@ impl Engine {
                 })
         };
         for (scope, rate) in rates() {
-            if self.cancel_rates.used(scope, now) >= rate {
+            if self.cancel_rates.used(&scope.owner, now) >= rate {
                 let owner = crate::limits::owners::word(scope.owner.bit());
                 let detail = format!("The {owner}'s rate of cancels is {rate} a second.");
                 return Err(Refusal::new(refusal::RATE_LIMITED, detail).retry_after_ms(1_000 / rate + 1));
             }
         }
         for (scope, rate) in rates() {
-            self.cancel_rates.take(scope, rate, now);
+            self.cancel_rates.take(&scope.owner, rate, now);
         }
         Ok(())
     }

@@ -62,8 +62,27 @@ impl<K: Copy + Eq + std::hash::Hash> Recent<K> {
     }
 }
 
+/// How many times are younger: from the youngest on in steps that double, since few usually are, or all.
 fn younger(times: &VecDeque<Nanos>, than: Nanos, now: Nanos) -> u32 {
-    let old = times.partition_point(|at| now.saturating_sub(*at) >= than);
+    let is_old = |at: &Nanos| now.saturating_sub(*at) >= than;
+    if times.front().is_none_or(|oldest| !is_old(oldest)) {
+        return times.len() as u32;
+    }
+    let mut step = 1;
+    while step < times.len() && !is_old(&times[times.len() - step]) {
+        step *= 2;
+    }
+    // The first that is young lies behind the last that was seen to be old.
+    let from = times.len().saturating_sub(step);
+    let (mut old, mut young) = (from, times.len());
+    while old < young {
+        let middle = old + (young - old) / 2;
+        if is_old(&times[middle]) {
+            old = middle + 1;
+        } else {
+            young = middle;
+        }
+    }
     (times.len() - old) as u32
 }
 
@@ -259,12 +278,25 @@ impl Engine {
 
 fn strategy_of(order: &Order) -> Option<(String, InstrumentId, Side)> {
     let terms = &order.terms;
-    Some((terms.strategy_id.clone()?, terms.instrument, terms.side))
+    Some((terms.strategy_id.as_deref()?.to_owned(), terms.instrument, terms.side))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_younger_is_counted_wherever_it_begins() {
+        for len in 0..40 {
+            let times: VecDeque<Nanos> = (0..len).map(|at| at / 2).collect();
+            for now in [0, 5, 19, 40] {
+                for than in 1..45 {
+                    let plain = times.iter().filter(|at| now - **at < than).count();
+                    assert_eq!(younger(&times, than, now), plain as u32, "{len} {now} {than}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_window_counts_what_is_younger_and_forgets_the_rest() {

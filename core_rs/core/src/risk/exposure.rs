@@ -21,7 +21,7 @@ pub(super) fn reduces(order: &NewOrder, inputs: &Inputs<'_>) -> bool {
 
 /// How much the side may still reduce, and the position's size as far as the side reduces it.
 fn room_to_reduce(side: Side, tally: Option<&Tally>) -> Option<(i128, i128)> {
-    let tally = tally.copied().unwrap_or_default();
+    let tally = tally.unwrap_or(&Tally::NOTHING);
     let position = tally.position()?.0;
     let (size, open) = match side {
         Side::Sell => (position.max(0), tally.open_sell.0),
@@ -140,15 +140,15 @@ fn take_sum<'a>(
     }
 }
 
-pub(super) fn own(binding: &Binding<'_>) -> Tally {
-    binding.tally.copied().unwrap_or_default()
+pub(super) fn own<'a>(binding: &Binding<'a>) -> &'a Tally {
+    binding.tally.unwrap_or(&Tally::NOTHING)
 }
 
 /// Sums of the other symbols, where the scope reaches them.
-pub(super) fn others(binding: &Binding<'_>) -> Totals {
+pub(super) fn others<'a>(binding: &Binding<'a>) -> &'a Totals {
     match (binding.scope.instrument, binding.others) {
-        (None, Some(others)) => *others,
-        _ => Totals::default(),
+        (None, Some(others)) => others,
+        _ => &Totals::NOTHING,
     }
 }
 
@@ -180,36 +180,56 @@ fn open_notional(binding: &Binding<'_>, fx: Price) -> Option<i128> {
     own.0.checked_add(others.open_notional.0)
 }
 
-/// The tally as it would be with the order open.
-fn with(order: &NewOrder, mut tally: Tally) -> Option<Tally> {
-    let open = match order.side {
-        Side::Buy => &mut tally.open_buy,
-        Side::Sell => &mut tally.open_sell,
-    };
-    *open = open.checked_add(order.qty.into())?;
-    Some(tally)
+/// A position if every open BUY fills, and if every open SELL does.
+#[derive(Clone, Copy)]
+struct Worst {
+    long: Amount,
+    short: Amount,
+    last_price: Option<Price>,
 }
 
-/// The larger worst case of one position, valued.
-fn worst(tally: &Tally, mark: Option<Price>, fx: Price) -> Option<i128> {
-    let size = tally
-        .worst_long()?
-        .0
-        .checked_abs()?
-        .max(tally.worst_short()?.0.checked_abs()?);
-    if size == 0 {
-        return Some(0);
+impl Worst {
+    fn of(tally: &Tally) -> Option<Self> {
+        Some(Self {
+            long: tally.worst_long()?,
+            short: tally.worst_short()?,
+            last_price: tally.last_price,
+        })
     }
-    Some(valued(Amount(size), mark.or(tally.last_price)?, fx)?.0)
+
+    /// As it would be with the order open.
+    fn with(order: &NewOrder, tally: &Tally) -> Option<Self> {
+        let position = tally.position()?;
+        let (mut buy, mut sell) = (tally.open_buy, tally.open_sell);
+        let open = match order.side {
+            Side::Buy => &mut buy,
+            Side::Sell => &mut sell,
+        };
+        *open = open.checked_add(order.qty.into())?;
+        Some(Self {
+            long: position.checked_add(buy)?,
+            short: position.checked_sub(sell)?,
+            last_price: tally.last_price,
+        })
+    }
+
+    /// The larger of the two, valued.
+    fn valued(&self, mark: Option<Price>, fx: Price) -> Option<i128> {
+        let size = self.long.0.checked_abs()?.max(self.short.0.checked_abs()?);
+        if size == 0 {
+            return Some(0);
+        }
+        Some(valued(Amount(size), mark.or(self.last_price)?, fx)?.0)
+    }
 }
 
 fn gross(order: &NewOrder, binding: &Binding<'_>, mark: Option<Price>, fx: Price) -> (Option<i128>, Option<i128>) {
     let others = others(binding);
-    let sum = |tally: Option<Tally>| {
+    let sum = |worst: Option<Worst>| {
         let others = (!others.unvalued).then_some(others.gross.0)?;
-        worst(&tally?, mark, fx)?.checked_add(others)
+        worst?.valued(mark, fx)?.checked_add(others)
     };
-    (sum(Some(own(binding))), sum(with(order, own(binding))))
+    (sum(Worst::of(own(binding))), sum(Worst::with(order, own(binding))))
 }
 
 fn single_name(
@@ -218,30 +238,34 @@ fn single_name(
     mark: Option<Price>,
     fx: Price,
 ) -> (Option<i128>, Option<i128>) {
-    let sum = |tally: Option<Tally>| worst(&tally?, mark, fx);
-    (sum(Some(own(binding))), sum(with(order, own(binding))))
+    let sum = |worst: Option<Worst>| worst?.valued(mark, fx);
+    (sum(Worst::of(own(binding))), sum(Worst::with(order, own(binding))))
 }
 
 /// The signed sum on the order's side: BUY can only lengthen it, SELL only shorten it.
 fn net(order: &NewOrder, binding: &Binding<'_>, mark: Option<Price>, fx: Price) -> (Option<i128>, Option<i128>) {
     let others = others(binding);
-    let sum = |tally: Option<Tally>| {
-        let tally = tally?;
-        let (position, others, sign) = match order.side {
-            Side::Buy => (tally.worst_long()?, others.long.0, 1),
-            Side::Sell => (tally.worst_short()?, others.short.0, -1),
+    let sum = |worst: Option<Worst>| {
+        let worst = worst?;
+        let (position, others) = match order.side {
+            Side::Buy => (worst.long, others.long.0),
+            Side::Sell => (worst.short, others.short.0),
         };
         let own = if position.is_zero() {
             Amount::ZERO
         } else {
-            valued(position, mark.or(tally.last_price)?, fx)?
+            valued(position, mark.or(worst.last_price)?, fx)?
         };
-        own.0.checked_add(others)?.checked_mul(sign)
+        let sum = own.0.checked_add(others)?;
+        match order.side {
+            Side::Buy => Some(sum),
+            Side::Sell => sum.checked_neg(),
+        }
     };
     if others.unvalued {
         return (None, None);
     }
-    (sum(Some(own(binding))), sum(with(order, own(binding))))
+    (sum(Worst::of(own(binding))), sum(Worst::with(order, own(binding))))
 }
 
 /// What is traded and open today, in the reporting currency.
@@ -252,4 +276,15 @@ pub(super) fn turnover(binding: &Binding<'_>, fx: Price) -> Option<i128> {
         .0
         .checked_add(others.turnover.0)?;
     (!others.unvalued).then_some(sum)?.checked_add(others.open_notional.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_what_sums_begin_with() {
+        assert_eq!(Tally::NOTHING, Tally::default());
+        assert_eq!(Totals::NOTHING, Totals::default());
+    }
 }

@@ -81,34 +81,27 @@ impl<'a> Figures<'a> {
         }
     }
 
-    /// The share of the limit that is used, as a fraction of two numbers that are not negative.
-    const fn share(&self) -> (u128, u128) {
+    /// The share of the limit that is used.
+    #[inline]
+    pub(super) const fn share(&self) -> Share {
         let value = match self.value {
             Some(value) if value > 0 => value.unsigned_abs(),
             _ => 0,
         };
         let limit = if self.limit > 0 { self.limit.unsigned_abs() } else { 0 };
         match self.bound {
-            Bound::AtMost => (value, limit),
-            Bound::AtLeast => (limit, value),
+            Bound::AtMost => Share { used: value, of: limit },
+            Bound::AtLeast => Share { used: limit, of: value },
         }
     }
 
-    /// True when this passed check uses a larger share of its limit than the other: a/b > c/d as a×d > c×b.
-    #[must_use]
-    pub const fn is_tighter_than(&self, other: &Self) -> bool {
-        let ((used, of), (other_used, other_of)) = (self.share(), other.share());
-        let (high, low) = product(used, other_of);
-        let (other_high, other_low) = product(other_used, of);
-        high > other_high || (high == other_high && low > other_low)
-    }
-
-    /// True when at least so many percent of the limit are used.
-    #[must_use]
-    pub const fn uses_percent(&self, percent: u32) -> bool {
-        let (used, of) = self.share();
-        let ((high, low), (part_high, part_low)) = (product(used, 100), product(of, percent as u128));
-        used > 0 && (high > part_high || (high == part_high && low >= part_low))
+    /// Value and limit, when this is an upper bound and both are 63 bits wide and not negative, as nearly always.
+    #[inline]
+    pub(super) const fn small(&self) -> Option<(u64, u64)> {
+        match (self.value, self.bound) {
+            (Some(value), Bound::AtMost) if (value | self.limit) >> 63 == 0 => Some((value as u64, self.limit as u64)),
+            _ => None,
+        }
     }
 
     /// As text. An unknown figure reads `none`.
@@ -147,13 +140,51 @@ impl<'a> Figures<'a> {
     }
 }
 
+/// A fraction of two numbers that are not negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Share {
+    used: u128,
+    of: u128,
+}
+
+impl Share {
+    /// Both numbers, when 64 bits are enough for each.
+    pub const fn small(self) -> Option<(u64, u64)> {
+        if (self.used | self.of) >> 64 == 0 {
+            Some((self.used as u64, self.of as u64))
+        } else {
+            None
+        }
+    }
+
+    /// True when this is the larger: a/b > c/d as a×d > c×b.
+    #[inline]
+    pub const fn is_tighter_than(self, other: Self) -> bool {
+        if (self.used | self.of | other.used | other.of) >> 64 == 0 {
+            // Nearly always: 64 bits each, and one multiplication instead of four.
+            let (used, of) = (self.used as u64 as u128, self.of as u64 as u128);
+            return used * (other.of as u64 as u128) > of * (other.used as u64 as u128);
+        }
+        let (high, low) = product(self.used, other.of);
+        let (other_high, other_low) = product(other.used, self.of);
+        high > other_high || (high == other_high && low > other_low)
+    }
+
+    /// True when it is at least so many percent, and not nothing.
+    #[inline]
+    pub const fn is_percent(self, percent: u32) -> bool {
+        if (self.used | self.of) >> 64 == 0 {
+            let (used, of) = (self.used as u64 as u128, self.of as u64 as u128);
+            return used > 0 && used * 100 >= of * percent as u128;
+        }
+        let ((high, low), (part_high, part_low)) = (product(self.used, 100), product(self.of, percent as u128));
+        self.used > 0 && (high > part_high || (high == part_high && low >= part_low))
+    }
+}
+
 /// The full product as its high and low half.
 const fn product(one: u128, other: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;
-    if (one | other) <= LOW {
-        // Nearly always: one multiplication instead of four.
-        return (0, one * other);
-    }
     let low = (one & LOW) * (other & LOW);
     let middle = (one >> 64) * (other & LOW) + (low >> 64);
     let crossed = (one & LOW) * (other >> 64) + (middle & LOW);
@@ -168,12 +199,41 @@ const fn product(one: u128, other: u128) -> (u128, u128) {
 pub struct Kinds(pub u64);
 
 impl Kinds {
+    /// The set of these.
+    #[must_use]
+    pub const fn of(mut members: &[LimitKind]) -> Self {
+        let mut kinds = Self(0);
+        while let [first, rest @ ..] = members {
+            kinds.insert(*first);
+            members = rest;
+        }
+        kinds
+    }
+
     /// Puts a kind into the set.
     pub const fn insert(&mut self, kind: LimitKind) {
         self.0 |= 1 << kind as u8;
     }
 
+    /// Takes a kind out of the set.
+    pub const fn remove(&mut self, kind: LimitKind) {
+        self.0 &= !(1 << kind as u8);
+    }
+
+    /// Every kind of both sets.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether they have a kind in common.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether the kind is in the set.
+    #[inline]
     #[must_use]
     pub const fn contains(self, kind: LimitKind) -> bool {
         self.0 & (1 << kind as u8) != 0
@@ -206,14 +266,49 @@ mod tests {
 
     #[test]
     fn shares_count_what_is_used_and_never_less_than_nothing() {
-        let most = |value, limit| Figures::whole(Check::Balance, None, Some(value), limit);
-        assert!(most(80, 100).uses_percent(80) && !most(79, 100).uses_percent(80));
-        assert!(most(i128::MAX, i128::MAX).uses_percent(100));
-        assert!(!most(-5, 100).uses_percent(1) && !most(0, 0).uses_percent(1));
-        assert!(most(2, 3).is_tighter_than(&most(66, 100)) && !most(-9, 1).is_tighter_than(&most(0, 5)));
+        let most = |value, limit| Figures::whole(Check::Balance, None, Some(value), limit).share();
+        assert!(most(80, 100).is_percent(80) && !most(79, 100).is_percent(80));
+        assert!(most(i128::MAX, i128::MAX).is_percent(100));
+        assert!(!most(-5, 100).is_percent(1) && !most(0, 0).is_percent(1));
+        assert!(most(2, 3).is_tighter_than(most(66, 100)) && !most(-9, 1).is_tighter_than(most(0, 5)));
         let least = Figures::at_least(Check::SelfTrade, 100, 99);
-        assert!(least.passes() && least.is_tighter_than(&most(98, 100)));
+        assert!(least.passes() && least.share().is_tighter_than(most(98, 100)));
         assert!(!Figures::whole(Check::Balance, None, None, i128::MAX).passes());
+    }
+
+    #[test]
+    fn shares_of_64_bits_compare_as_wider_ones_do() {
+        let figures = [
+            0,
+            1,
+            2,
+            99,
+            100,
+            1 << 40,
+            u128::from(u64::MAX) - 1,
+            u128::from(u64::MAX),
+        ];
+        let shares = figures
+            .iter()
+            .flat_map(|used| figures.map(|of| Share { used: *used, of }));
+        let shares: Vec<Share> = shares.collect();
+        let wide = |share: &Share| Share {
+            used: share.used << 60,
+            of: share.of << 60,
+        };
+        for one in &shares {
+            for other in &shares {
+                let scaled = wide(one).is_tighter_than(wide(other));
+                assert_eq!(one.is_tighter_than(*other), scaled, "{one:?} {other:?}");
+            }
+            for percent in [0, 1, 80, 100] {
+                assert_eq!(
+                    one.is_percent(percent),
+                    wide(one).is_percent(percent),
+                    "{one:?} {percent}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -224,5 +319,10 @@ mod tests {
             kinds.insert(*kind);
         }
         assert_eq!(kinds.iter().collect::<Vec<_>>(), LimitKind::ALL);
+        let mut one = Kinds::default();
+        one.insert(LimitKind::MaxOrderQty);
+        kinds.remove(LimitKind::MaxOrderQty);
+        assert!(!kinds.contains(LimitKind::MaxOrderQty) && !kinds.meets(one));
+        assert!(kinds.with(one).meets(one) && kinds.with(one).contains(LimitKind::MaxOrderQty));
     }
 }

@@ -1,10 +1,12 @@
 //! What the checks look at, besides the order: plain figures, put together by the engine.
 
+use crate::decimal::product;
 use crate::engine::Mark;
 use crate::exposure::Tally;
 use crate::instrument::Instrument;
 use crate::limits::{LimitKind, LimitScope, LimitSet};
 use crate::number::{Amount, Money, Price, UNIT};
+use crate::risk::figures::Kinds;
 use crate::terms::Nanos;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,21 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Nothing anywhere.
+    pub const NOTHING: Self = Self {
+        open_orders: 0,
+        open_notional: Amount::ZERO,
+        gross: Amount::ZERO,
+        long: Amount::ZERO,
+        short: Amount::ZERO,
+        turnover: Amount::ZERO,
+        orders: 0,
+        cancels: 0,
+        fills: 0,
+        day_result: None,
+        unvalued: false,
+    };
+
     /// Adds one instrument's sums: `mark` is what a position is worth, `fx` what one of quote is worth. What cannot be
     /// valued or does not fit is marked so.
     pub fn add(&mut self, tally: &Tally, mark: Option<Price>, fx: Option<Price>) {
@@ -92,7 +109,7 @@ impl Totals {
 /// Quantity × mark × fx in the reporting currency, rounded away from zero: exposure is never shown as less.
 #[must_use]
 pub fn valued(quantity: Amount, mark: Price, fx: Price) -> Option<Amount> {
-    let worth = quantity.0.checked_abs()?.checked_mul(mark.0.into())?;
+    let worth = product(quantity.0.checked_abs()?, mark.0)?;
     let quote = Money(worth).to_amount_ceil();
     Some(Amount(converted(quote, fx)?.0 * quantity.0.signum()))
 }
@@ -103,7 +120,7 @@ pub fn converted(quote: Amount, fx: Price) -> Option<Amount> {
     if fx.0 as i128 == UNIT {
         return Some(quote);
     }
-    Some(Money(quote.0.checked_mul(fx.0.into())?).to_amount_ceil())
+    Some(Money(product(quote.0, fx.0)?).to_amount_ceil())
 }
 
 /// Prices of the instrument.
@@ -214,21 +231,16 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// True when a limit of this kind needs the owner's sums over every instrument.
-#[must_use]
-pub(crate) const fn needs_totals(kind: LimitKind) -> bool {
-    use LimitKind as Kind;
-    matches!(
-        kind,
-        Kind::MaxOpenOrders
-            | Kind::MaxOpenNotional
-            | Kind::MaxGrossExposure
-            | Kind::MaxNetExposure
-            | Kind::MaxDailyLoss
-            | Kind::MaxDailyTurnover
-            | Kind::MaxDailyOrders
-            | Kind::MaxDailyCancels
-            | Kind::MaxDailyFills
-            | Kind::MaxCancelFillRatio
-    )
-}
+/// Limits of these kinds need the owner's sums over every instrument.
+pub(crate) const NEEDS_TOTALS: Kinds = Kinds::of(&[
+    LimitKind::MaxOpenOrders,
+    LimitKind::MaxOpenNotional,
+    LimitKind::MaxGrossExposure,
+    LimitKind::MaxNetExposure,
+    LimitKind::MaxDailyLoss,
+    LimitKind::MaxDailyTurnover,
+    LimitKind::MaxDailyOrders,
+    LimitKind::MaxDailyCancels,
+    LimitKind::MaxDailyFills,
+    LimitKind::MaxCancelFillRatio,
+]);

@@ -4,6 +4,7 @@
 //! not too wide and mid and last are not too far apart. Then the reference is the mid; else it is the last mid that was
 //! believed, and a MARKET order is refused.
 
+use crate::decimal::product;
 use crate::engine::Mark;
 use crate::limits::LimitKind;
 use crate::number::{Price, UNIT};
@@ -29,43 +30,80 @@ pub(super) struct Prices {
     pub mark: Option<Price>,
 }
 
+/// One figure as a share of another.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    part: i128,
+    whole: i128,
+}
+
+impl Share {
+    /// As a ratio scaled by 10⁻⁸, rounded down, and whether anything was left; `None` out of range or of nothing.
+    fn ratio(self) -> Option<(i128, bool)> {
+        if self.whole <= 0 {
+            return None;
+        }
+        let scaled = product(self.part, UNIT as i64)?;
+        // 128-bit division is slow: once is enough, and usually 64 bits are.
+        if let (Ok(scaled), Ok(whole)) = (i64::try_from(scaled), i64::try_from(self.whole)) {
+            return Some((scaled.div_euclid(whole).into(), scaled.rem_euclid(whole) != 0));
+        }
+        let below = scaled.div_euclid(self.whole);
+        Some((below, below * self.whole != scaled))
+    }
+
+    /// Whether the ratio, rounded up, is at most this: without a division, as n/d ≤ m is n ≤ m×d. False where there is
+    /// no ratio.
+    fn is_at_most(self, limit: i128) -> bool {
+        let Some(scaled) = product(self.part, UNIT as i64).filter(|_| self.whole > 0) else {
+            return false;
+        };
+        limit.checked_mul(self.whole).map_or(limit > 0, |bound| scaled <= bound)
+    }
+
+    fn up(self) -> Option<i128> {
+        self.ratio().map(|(below, more)| below + i128::from(more))
+    }
+}
+
 /// Numerator ÷ denominator as a ratio scaled by 10⁻⁸, rounded up; `None` out of range or without a denominator.
 pub(super) fn ratio_up(numerator: i128, denominator: i128) -> Option<i128> {
-    if denominator <= 0 {
-        return None;
-    }
-    let scaled = numerator.checked_mul(UNIT)?;
-    let below = scaled.div_euclid(denominator);
-    Some(if scaled.rem_euclid(denominator) == 0 {
-        below
-    } else {
-        below + 1
-    })
+    let share = Share {
+        part: numerator,
+        whole: denominator,
+    };
+    share.up()
 }
 
 fn ratio_down(numerator: i128, denominator: i128) -> Option<i128> {
-    if denominator <= 0 {
-        return None;
-    }
-    Some(numerator.checked_mul(UNIT)?.div_euclid(denominator))
+    let share = Share {
+        part: numerator,
+        whole: denominator,
+    };
+    share.ratio().map(|(below, _)| below)
 }
 
 /// The spread as a share of the mid price.
-fn spread(mark: &Mark) -> Option<i128> {
-    ratio_up(2 * (mark.ask.0 as i128 - mark.bid.0 as i128), mark.mid_twice())
+const fn spread(mark: &Mark) -> Share {
+    Share {
+        part: 2 * (mark.ask.0 as i128 - mark.bid.0 as i128),
+        whole: mark.mid_twice(),
+    }
 }
 
 /// How far mid and last are apart, as a share of last.
-fn deviation(mark: &Mark) -> Option<i128> {
+const fn deviation(mark: &Mark) -> Share {
     let last_twice = 2 * mark.last.0 as i128;
-    ratio_up((mark.mid_twice() - last_twice).abs(), last_twice)
+    Share {
+        part: (mark.mid_twice() - last_twice).abs(),
+        whole: last_twice,
+    }
 }
 
 /// Twice the reference price of a mark that is new, when it is believed: the engine keeps it for times without one.
 #[must_use]
 pub fn reference_twice(mark: &Mark, max_spread: Option<i128>, max_deviation: Option<i128>) -> Option<i128> {
-    let within =
-        |value: Option<i128>, limit: Option<i128>| limit.is_none_or(|limit| value.is_some_and(|value| value <= limit));
+    let within = |share: Share, limit: Option<i128>| limit.is_none_or(|limit| share.is_at_most(limit));
     let good = within(spread(mark), max_spread) && within(deviation(mark), max_deviation);
     good.then(|| mark.mid_twice())
 }
@@ -100,7 +138,7 @@ pub(super) fn check<'a>(order: &NewOrder, inputs: &Inputs<'a>, outcome: &mut Out
         outcome.fail(no_reference(market.mark.map(|_| market.age_ns), max_age));
     }
     if let (true, Some(mark)) = (is_market, fresh) {
-        let measured = [spread(&mark), deviation(&mark)];
+        let measured = [spread(&mark).up(), deviation(&mark).up()];
         let kinds = [LimitKind::MaxSpread, LimitKind::MaxLastDeviation];
         for ((kind, limit), value) in kinds.into_iter().zip(limits).zip(measured) {
             if let Some((limit, scope)) = limit {

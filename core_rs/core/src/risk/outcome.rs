@@ -2,7 +2,7 @@
 
 use crate::limits::{LimitKind, LimitScope};
 use crate::record::CheckResult;
-use crate::risk::figures::{Figures, Kinds, Names};
+use crate::risk::figures::{Figures, Kinds, Names, Share};
 use crate::risk::inputs::Inputs;
 use crate::risk::table::Check;
 
@@ -25,7 +25,11 @@ pub(super) struct Outcome<'a> {
     excused: &'a [LimitKind],
     warn_percent: u32,
     pub failed: Vec<CheckResult>,
-    pub tightest: Option<Figures<'a>>,
+    tightest: Option<Figures<'a>>,
+    /// What the tightest uses.
+    share: Share,
+    /// The same, where it is small and only what is tighter, warns or fails is of interest.
+    beaten: Option<(u64, u64)>,
     pub overridden: Kinds,
     pub warned: Kinds,
     /// What `warned` names, with the figures.
@@ -45,6 +49,8 @@ impl<'a> Outcome<'a> {
             warn_percent: inputs.warn_percent,
             failed: Vec::new(),
             tightest: None,
+            share: Share::default(),
+            beaten: None,
             overridden: Kinds::default(),
             warned: Kinds::default(),
             near: Vec::new(),
@@ -52,41 +58,71 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    /// Takes a comparison: failed, warned of, or the tightest so far.
+    #[inline(always)]
     pub fn take(&mut self, figures: Figures<'a>) {
+        if let (Some((value, limit)), Some((used, of))) = (figures.small(), self.beaten) {
+            // Most pass with room to spare, and that takes three products of 64 bits.
+            let product = |one: u64, other: u64| u128::from(one) * u128::from(other);
+            let warns = product(value, 100) >= product(limit, self.warn_percent.into());
+            if value <= limit && !warns && product(value, of) <= product(limit, used) {
+                return;
+            }
+        }
+        self.look_at(figures);
+    }
+
+    fn look_at(&mut self, figures: Figures<'a>) {
+        if self.seen.is_some() {
+            self.show(&figures);
+        }
+        if !figures.passes() {
+            return self.refuse(&figures);
+        }
+        let share = figures.share();
+        if share.is_percent(self.warn_percent) {
+            self.warn(&figures);
+        }
+        if self.tightest.is_none() || share.is_tighter_than(self.share) {
+            (self.tightest, self.share) = (Some(figures), share);
+            self.beaten = share.small().filter(|_| self.seen.is_none());
+        }
+    }
+
+    // What is rare stands apart, so that what is not stays short.
+
+    #[cold]
+    fn show(&mut self, figures: &Figures<'a>) {
         if let Some(seen) = &mut self.seen {
             seen.push(figures.result(self.names));
         }
-        if !figures.passes() {
-            match figures.check {
-                Check::Limit(kind) if self.excused.contains(&kind) => self.overridden.insert(kind),
-                _ => self.failed.push(figures.result(self.names)),
-            }
-            return;
+    }
+
+    #[cold]
+    fn refuse(&mut self, figures: &Figures<'a>) {
+        match figures.check {
+            Check::Limit(kind) if self.excused.contains(&kind) => self.overridden.insert(kind),
+            _ => self.failed.push(figures.result(self.names)),
         }
-        if let Check::Limit(kind) = figures.check
-            && figures.uses_percent(self.warn_percent)
-        {
-            self.warned.insert(kind);
-            if let (Some(scope), Some(value)) = (figures.scope, figures.value) {
-                let (scope, limit) = (scope.clone(), figures.limit);
-                self.near.push(Near {
-                    scope,
-                    kind,
-                    value,
-                    limit,
-                });
-            }
-        }
-        if self
-            .tightest
-            .as_ref()
-            .is_none_or(|tightest| figures.is_tighter_than(tightest))
-        {
-            self.tightest = Some(figures);
+    }
+
+    #[cold]
+    fn warn(&mut self, figures: &Figures<'a>) {
+        let Check::Limit(kind) = figures.check else { return };
+        self.warned.insert(kind);
+        if let (Some(scope), Some(value)) = (figures.scope, figures.value) {
+            let (scope, limit) = (scope.clone(), figures.limit);
+            self.near.push(Near {
+                scope,
+                kind,
+                value,
+                limit,
+            });
         }
     }
 
     /// As [`Outcome::take`]; figures that are out of range fail as such, whatever is excused.
+    #[inline]
     pub fn take_or_range(&mut self, figures: Option<Figures<'a>>, limit: i128) {
         match figures {
             Some(figures) => self.take(figures),
@@ -94,6 +130,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    #[cold]
     pub fn out_of_range(&mut self, limit: i128) {
         let figures = Figures::whole(Check::NumericRange, None, None, limit);
         self.failed.push(figures.result(self.names));

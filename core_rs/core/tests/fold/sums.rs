@@ -19,7 +19,10 @@ pub fn check(state: &State) {
     let mut boldest: BTreeMap<(u32, Mode, InstrumentId, Side), Price> = BTreeMap::new();
     for order in state.orders() {
         let terms = &order.terms;
-        let strategy = terms.strategy_id.clone().map(Owner::Strategy);
+        let strategy = terms
+            .strategy_id
+            .as_deref()
+            .map(|name| Owner::Strategy(name.to_owned()));
         owners.extend(strategy.clone());
         let Some(open) = Open::of(order) else { continue };
         if terms.side == Side::Buy {

@@ -183,7 +183,7 @@ impl World {
                 qty: terms.qty.0.into(),
                 price: terms.price.map(|price| price.0.into()),
                 client_id: None,
-                strategy: terms.strategy_id.clone(),
+                strategy: terms.strategy_id.as_deref().map(str::to_owned),
                 valid_for_ms: None,
             };
             self.model.adopt(id, terms.account, &request);
